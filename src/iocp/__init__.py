@@ -1,0 +1,27 @@
+"""pyiocp: an I/O completion port under Python. See the README, and `docs/architecture.md` for the parts."""
+
+from ._iocpcore import Client, Engine, Group, Server, Session, Timer, available_backends, backend_report
+from .framing import Framing
+from .handler import Handler
+from .limits import Limits
+from .reason import Reason
+from .runner import run
+from .stats import Stats
+
+__version__ = "0.1.0"
+__all__ = [
+    "Client",
+    "Engine",
+    "Framing",
+    "Group",
+    "Handler",
+    "Limits",
+    "Reason",
+    "Server",
+    "Session",
+    "Stats",
+    "Timer",
+    "available_backends",
+    "backend_report",
+    "run",
+]

@@ -1,0 +1,159 @@
+"""Types of the compiled core (src/_iocpcore.pyx)."""
+
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, Literal, Self, TypeAlias
+
+from .framing import Framing
+from .handler import Handler
+from .limits import Limits
+from .reason import Reason
+from .stats import Stats
+
+Backend: TypeAlias = Literal["iocp", "io_uring", "epoll"]
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+class Session:
+    """One connection. `data` is the program's own; everything else is safe to use on any thread."""
+
+    @property
+    def id(self) -> int:
+        """Number of the session, counted up from 1; never used again while the engine lives."""
+    @property
+    def address(self) -> tuple[str, int]:
+        """The peer's (host, port). IPv4 peers of a dual-stack listener appear as IPv4."""
+    @property
+    def local_address(self) -> tuple[str, int]: ...
+    @property
+    def closed(self) -> bool:
+        """Whether the session has begun to end: what is sent to it now is dropped."""
+    @property
+    def error(self) -> OSError | None:
+        """The system's error that ended the session, if one did."""
+    @property
+    def logged_in(self) -> bool: ...
+    @property
+    def queued(self) -> int:
+        """Bytes waiting to be sent."""
+    @property
+    def engine(self) -> Engine: ...
+    data: Any
+    def send(self, packet: Buffer) -> None:
+        """Queue a packet and return at once. On any thread. To a closed session: dropped without an error.
+
+        All that is queued for a session during one batch of callbacks leaves in one gathered WSASend.
+        """
+    def close(self) -> None:
+        """End the session after what is queued has been sent. On any thread, more than once."""
+    def abort(self, reason: Reason = ...) -> None:
+        """Cut the session now, dropping what is queued (default reason PROTOCOL). On any thread."""
+
+class Timer:
+    """A call to come. Made by `Engine.call_later` and `Engine.call_every`."""
+
+    def cancel(self) -> None:
+        """Never call the function again. On any thread, more than once."""
+    @property
+    def active(self) -> bool: ...
+
+class Group:
+    """A set of sessions that are sent the same packets. A session that ends leaves its groups by itself."""
+
+    def add(self, session: Session) -> None: ...
+    def discard(self, session: Session) -> None: ...
+    def send(self, packet: Buffer, exclude: Session | None = None) -> int:
+        """Queue one packet to every member; its bytes are shared, not copied. Returns how many were queued to."""
+    def __len__(self) -> int: ...
+    def __contains__(self, session: object) -> bool: ...
+    def sessions(self) -> list[Session]: ...
+
+class Engine:
+    """A completion port with its workers, timers and outgoing connections: what Server and Client share."""
+
+    handler: Handler
+    @property
+    def backend(self) -> Backend: ...
+    @property
+    def backend_reason(self) -> str: ...
+    @property
+    def workers(self) -> int: ...
+    @property
+    def running(self) -> bool: ...
+    def start(self) -> None:
+        """Start the worker threads. Raises OSError, RuntimeError."""
+    def run(self) -> None:
+        """Run with the calling thread as the only worker until `stop()` (the lecture's single-thread mode)."""
+    def stop(self, timeout: float = 5.0) -> None:
+        """Stop: accept no more, send what is queued, cut the rest, join the workers; bounded by `timeout` seconds.
+
+        On any thread except inside a callback, where it only asks (see `request_stop`). More than once.
+        """
+    def request_stop(self) -> None:
+        """Ask the engine to stop and return at once. On any thread, in callbacks, in signal handlers."""
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the engine was asked to stop. Ctrl-C interrupts it. Returns whether it was asked."""
+    def broadcast(self, packet: Buffer, exclude: Session | None = None) -> int:
+        """Queue one packet to every open session; encoded once, its bytes shared. Returns how many were queued to."""
+    def multicast(self, sessions: Iterable[Session], packet: Buffer, exclude: Session | None = None) -> int:
+        """The same for any sequence of sessions."""
+    def group(self) -> Group: ...
+    def sessions(self) -> list[Session]: ...
+    def post(self, fn: Callable[..., object], *args: Any) -> None:
+        """Call `fn(*args)` where handlers run. On any thread; before start it waits, after stop it is dropped."""
+    def call_later(self, delay: float, fn: Callable[..., object], *args: Any) -> Timer:
+        """Call `fn(*args)` where handlers run, `delay` seconds from now (1 ms resolution)."""
+    def call_every(self, interval: float, fn: Callable[..., object], *args: Any) -> Timer:
+        """Call it every `interval` seconds without drift; calls missed while the server was busy are skipped."""
+    def connect(
+        self, host: str, port: int, *, timeout: float | None = 10.0, data: object = None, source: str | None = None
+    ) -> Session:
+        """Start an outgoing connection (ConnectEx) and return its session at once.
+
+        `on_connect` follows, or `on_disconnect` with CONNECT_FAILED or CONNECT_TIMEOUT. `session.close()` cancels it.
+        `host` must be an IP address or resolve at once (names are resolved by the calling thread).
+        """
+    def stats(self) -> Stats: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+class Server(Engine):
+    """An engine that listens."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        workers: int = 0,
+        backend: Backend | None = None,
+        framing: Framing | None = None,
+        limits: Limits | None = None,
+        concurrent: bool = False,
+        accepts: int = 64,
+        backlog: int = 4096,
+    ) -> None: ...
+    @property
+    def address(self) -> tuple[str, int]: ...
+
+class Client(Engine):
+    """An engine that only connects."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        workers: int = 1,
+        backend: Backend | None = None,
+        framing: Framing | None = None,
+        limits: Limits | None = None,
+        concurrent: bool = False,
+    ) -> None: ...
+
+def available_backends() -> list[Backend]:
+    """Backends that work on this machine, the one taken by default first."""
+
+def backend_report() -> list[tuple[Backend, bool, str]]:
+    """(name, works, why or why not) for every backend this build knows, best first."""
