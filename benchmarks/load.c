@@ -1,0 +1,517 @@
+/* load: a load generator for servers that speak length-prefixed packets, in one thread on epoll.
+ *
+ *   gcc -O2 -Wall -o load load.c
+ *   load echo   HOST PORT [--connections 100] [--window 16] [--size 16] [--seconds 2] [--warmup 0.5] [--pid PID]...
+ *   load fanout HOST PORT [--receivers 200] [--senders 4] [--window 1] [--size 16] [--seconds 2] [--warmup 0.5] [--pid PID]...
+ *   load idle   HOST PORT [--connections 10000] [--seconds 10] [--touch]
+ *
+ * echo    Each connection keeps `window` packets outstanding. The packets of one receive are checked, made into the next
+ *         ones in place, and leave in one write. So the server meets bursts of `window` packets, as many as TCP keeps joined.
+ * fanout  The first `senders` of the `receivers` connections send; the server gives each packet to every connection, the
+ *         sender included. A sender sends its next packet when its own has come back. What is counted is deliveries.
+ * idle    Opens connections, says so on standard output and holds them. With --touch each one has echoed a packet before.
+ *
+ * A packet: byte 0 its length (itself included), byte 1 a type (1), bytes 2-5 a sequence number, bytes 6-9 the number of the
+ * connection it was sent on, then filling. All of it is checked on the way back: a server that loses, swaps, repeats or
+ * alters a packet shows up in `errors`, and the exit code is 1.
+ *
+ * With --pid the CPU time of the server (all its threads, user and system) is read by this program at the two edges of the
+ * measured window, because nobody else knows these edges to the microsecond. The last line on standard output is one JSON object.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    HEADER_SIZE = 10,         /* length, type, sequence, connection */
+    MAXIMUM_SIZE = 255,       /* what one length byte can say */
+    BUFFER_SIZE = 256 * 1024, /* one receive; more than any window in use, so that a burst is one system call */
+    EVENTS = 512,
+    CONNECTING_AT_ONCE = 64,    /* more would overflow a listener's backlog, and a dropped SYN costs a second */
+    PORTS_PER_ADDRESS = 20000,  /* Linux gives 28,232 ephemeral ports to one address by default */
+    MAXIMUM_PIDS = 16,
+    CONNECT_TIMEOUT_SECONDS = 30,
+};
+
+enum state { UNUSED, CONNECTING, OPEN, CLOSED };
+
+struct connection {
+    int fd;
+    enum state state;
+    bool wants_write;              /* EPOLLOUT is on */
+    bool has_answer;               /* something came back at least once */
+    uint32_t index;
+    uint32_t expected;             /* echo: the sequence number due next; fanout: the next to be sent */
+    uint32_t partial_length;       /* the head of a packet whose tail has not come yet */
+    uint32_t pending_length;       /* bytes the socket did not take; they go before anything newer */
+    uint32_t pending_capacity;
+    unsigned char *pending;
+    unsigned char partial[MAXIMUM_SIZE];
+};
+
+static struct {
+    const char *mode;
+    struct sockaddr_in address;
+    uint32_t connections, senders, window, size;
+    double seconds, warmup;
+    bool touch;
+    pid_t pids[MAXIMUM_PIDS];
+    int pid_count;
+} options = {.connections = 0, .senders = 4, .window = 0, .size = 16, .seconds = 2, .warmup = 0.5};
+
+static int epoll_fd;
+static struct connection *connections;
+static uint32_t started, in_progress, opened, failed;
+static uint64_t packets, broadcasts, errors, answered;
+static char first_error[160];
+static unsigned char buffer[BUFFER_SIZE];
+static unsigned char filling[MAXIMUM_SIZE];
+static uint32_t *due;              /* fanout: due[receiver * senders + sender], 0 = nothing seen yet */
+static void (*on_packets)(struct connection *, uint32_t count);
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec + t.tv_nsec * 1e-9;
+}
+
+static void error(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    if (errors++ == 0)
+        vsnprintf(first_error, sizeof first_error, format, arguments);
+    va_end(arguments);
+}
+
+static _Noreturn void usage(const char *problem)
+{
+    fprintf(stderr, "load: %s\nusage: load echo|fanout|idle HOST PORT [--connections N | --receivers N] [--senders M] [--window W]\n"
+                    "            [--size %d..%d] [--seconds T] [--warmup T] [--pid PID]... [--touch]\n",
+            problem, HEADER_SIZE, MAXIMUM_SIZE);
+    exit(2);
+}
+
+/* ---- packets ---- */
+
+static void write_packet(unsigned char *at, uint32_t sequence, uint32_t index)
+{
+    at[0] = (unsigned char)options.size;
+    at[1] = 1;
+    memcpy(at + 2, &sequence, 4);
+    memcpy(at + 6, &index, 4);
+    memcpy(at + HEADER_SIZE, filling, options.size - HEADER_SIZE);
+}
+
+static uint32_t number_at(const unsigned char *at)
+{
+    uint32_t number;
+    memcpy(&number, at, 4);
+    return number;
+}
+
+static bool is_well_formed(const unsigned char *at)
+{
+    return at[0] == options.size && at[1] == 1 && memcmp(at + HEADER_SIZE, filling, options.size - HEADER_SIZE) == 0;
+}
+
+/* ---- one connection ---- */
+
+static void close_connection(struct connection *c, const char *why, int code)
+{
+    if (c->state == CONNECTING) {
+        in_progress--;
+        failed++;
+    } else if (c->state == OPEN) {
+        opened--;
+    }
+    error("connection %u %s%s%s", c->index, why, code ? ": " : "", code ? strerror(code) : "");
+    close(c->fd);
+    c->fd = -1;
+    c->state = CLOSED;
+}
+
+static void watch(struct connection *c, bool for_write)
+{
+    struct epoll_event event = {.events = EPOLLIN | (for_write ? EPOLLOUT : 0), .data.ptr = c};
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_MOD, c->fd, &event) < 0)
+        error("epoll_ctl: %s", strerror(errno));
+    c->wants_write = for_write;
+}
+
+static void keep(struct connection *c, const unsigned char *bytes, uint32_t length)
+{
+    if (c->pending_length + length > c->pending_capacity) {
+        c->pending_capacity = 2 * (c->pending_length + length);
+        c->pending = realloc(c->pending, c->pending_capacity);
+        if (!c->pending) {
+            fprintf(stderr, "load: out of memory\n");
+            exit(1);
+        }
+    }
+    memcpy(c->pending + c->pending_length, bytes, length);
+    c->pending_length += length;
+    if (!c->wants_write)
+        watch(c, true);
+}
+
+static void send_bytes(struct connection *c, const unsigned char *bytes, uint32_t length)
+{
+    if (c->pending_length) {
+        keep(c, bytes, length);
+        return;
+    }
+    ssize_t sent = send(c->fd, bytes, length, MSG_NOSIGNAL);
+    if (sent < 0) {
+        if (errno != EAGAIN && errno != EINTR) {
+            close_connection(c, "could not send", errno);
+            return;
+        }
+        sent = 0;
+    }
+    if (sent < length)
+        keep(c, bytes + sent, length - (uint32_t)sent);
+}
+
+static void send_pending(struct connection *c)
+{
+    ssize_t sent = send(c->fd, c->pending, c->pending_length, MSG_NOSIGNAL);
+    if (sent < 0) {
+        if (errno != EAGAIN && errno != EINTR)
+            close_connection(c, "could not send", errno);
+        return;
+    }
+    c->pending_length -= (uint32_t)sent;
+    memmove(c->pending, c->pending + sent, c->pending_length);
+    if (!c->pending_length)
+        watch(c, false);
+}
+
+static void receive(struct connection *c)
+{
+    memcpy(buffer, c->partial, c->partial_length);
+    ssize_t received = recv(c->fd, buffer + c->partial_length, BUFFER_SIZE - c->partial_length, 0);
+    if (received <= 0) {
+        if (received == 0)
+            close_connection(c, "was closed by the server", 0);
+        else if (errno != EAGAIN && errno != EINTR)
+            close_connection(c, "could not receive", errno);
+        return;
+    }
+    uint32_t length = c->partial_length + (uint32_t)received;
+    uint32_t count = length / options.size;
+    uint32_t whole = count * options.size;
+    c->partial_length = length - whole;
+    memcpy(c->partial, buffer + whole, c->partial_length);
+    if (count) {
+        if (!c->has_answer) {
+            c->has_answer = true;
+            answered++;
+        }
+        on_packets(c, count);
+    }
+}
+
+/* ---- what each mode does with `count` whole packets in `buffer` ---- */
+
+static void renew_packets(struct connection *c, uint32_t count)
+{
+    unsigned char *at = buffer;
+    for (uint32_t i = 0; i < count; i++, at += options.size) {
+        if (!is_well_formed(at) || number_at(at + 2) != c->expected || number_at(at + 6) != c->index) {
+            close_connection(c, "got a packet that it did not send, or not then", 0);
+            return;
+        }
+        uint32_t next = c->expected++ + options.window;
+        memcpy(at + 2, &next, 4);
+    }
+    packets += count;
+    send_bytes(c, buffer, count * options.size);
+}
+
+static void send_next_broadcast(struct connection *c)
+{
+    unsigned char packet[MAXIMUM_SIZE];
+    write_packet(packet, ++c->expected, c->index);
+    send_bytes(c, packet, options.size);
+}
+
+static void count_deliveries(struct connection *c, uint32_t count)
+{
+    const unsigned char *at = buffer;
+    uint32_t own = 0;
+    for (uint32_t i = 0; i < count; i++, at += options.size) {
+        uint32_t sequence = number_at(at + 2), sender = number_at(at + 6);
+        if (!is_well_formed(at) || sender >= options.senders) {
+            close_connection(c, "got a packet that nobody sent", 0);
+            return;
+        }
+        /* A receiver that the server accepted late has missed the first broadcasts; from then on it must miss none. */
+        uint32_t *next = &due[(size_t)c->index * options.senders + sender];
+        if (*next != 0 && *next != sequence)
+            error("receiver %u got packet %u of sender %u instead of %u", c->index, sequence, sender, *next);
+        *next = sequence + 1;
+        own += sender == c->index;
+    }
+    packets += count;
+    broadcasts += own;
+    while (own-- && c->state == OPEN)
+        send_next_broadcast(c);
+}
+
+static void ignore_packets(struct connection *c, uint32_t count)
+{
+    (void)c;
+    packets += count;
+}
+
+/* ---- the loop ---- */
+
+static void start_connection(struct connection *c)
+{
+    int one = 1;
+    c->index = (uint32_t)(c - connections);
+    c->state = CONNECTING;
+    in_progress++;
+    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (c->fd < 0) {
+        close_connection(c, "has no socket", errno);
+        return;
+    }
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (options.connections > PORTS_PER_ADDRESS) {
+        struct sockaddr_in source = {.sin_family = AF_INET};
+        source.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + c->index / PORTS_PER_ADDRESS);
+        setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
+        if (bind(c->fd, (struct sockaddr *)&source, sizeof source) < 0) {
+            close_connection(c, "could not bind its source address", errno);
+            return;
+        }
+    }
+    if (connect(c->fd, (struct sockaddr *)&options.address, sizeof options.address) < 0 && errno != EINPROGRESS) {
+        close_connection(c, "could not connect", errno);
+        return;
+    }
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT, .data.ptr = c};
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->fd, &event) < 0)
+        close_connection(c, "could not be watched", errno);
+}
+
+static void finish_connect(struct connection *c)
+{
+    int code = 0;
+    socklen_t length = sizeof code;
+    getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &code, &length);
+    if (code) {
+        close_connection(c, "could not connect", code);
+        return;
+    }
+    c->state = OPEN;
+    in_progress--;
+    opened++;
+    watch(c, false);
+}
+
+static void turn(double until)
+{
+    struct epoll_event events[EVENTS];
+    double left = until - now();
+    int count = epoll_wait(epoll_fd, events, EVENTS, left <= 0 ? 0 : (int)(left * 1000) + 1);
+    for (int i = 0; i < count; i++) {
+        struct connection *c = events[i].data.ptr;
+        if (c->state == CONNECTING)
+            finish_connect(c);
+        if (c->state == OPEN && events[i].events & EPOLLOUT && c->pending_length)
+            send_pending(c);
+        if (c->state == OPEN && events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+            receive(c);
+    }
+}
+
+static void connect_all(void)
+{
+    double deadline = now() + CONNECT_TIMEOUT_SECONDS;
+    while (opened + failed < options.connections && now() < deadline) {
+        while (started < options.connections && in_progress < CONNECTING_AT_ONCE)
+            start_connection(&connections[started++]);
+        if (in_progress)
+            turn(deadline);
+    }
+    for (uint32_t i = 0; i < started; i++)
+        if (connections[i].state == CONNECTING)
+            close_connection(&connections[i], "could not connect", ETIMEDOUT);
+}
+
+static void send_first_packets(void)
+{
+    uint32_t senders = strcmp(options.mode, "fanout") == 0 ? options.senders : options.connections;
+    bool is_echo = strcmp(options.mode, "echo") == 0;
+    unsigned char *burst = malloc((size_t)options.window * options.size);
+    for (uint32_t i = 0; i < senders; i++) {
+        struct connection *c = &connections[i];
+        if (c->state != OPEN)
+            continue;
+        for (uint32_t w = 0; w < options.window; w++)
+            write_packet(burst + (size_t)w * options.size, is_echo ? w : ++c->expected, i);
+        send_bytes(c, burst, options.window * options.size);
+    }
+    free(burst);
+}
+
+static double server_cpu_seconds(void)
+{
+    double sum = 0;
+    for (int i = 0; i < options.pid_count; i++) {
+        clockid_t clock;
+        struct timespec t;
+        if (clock_getcpuclockid(options.pids[i], &clock) != 0 || clock_gettime(clock, &t) != 0)
+            error("no CPU clock for process %d", (int)options.pids[i]);
+        else
+            sum += t.tv_sec + t.tv_nsec * 1e-9;
+    }
+    return sum;
+}
+
+static double own_cpu_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return t.tv_sec + t.tv_nsec * 1e-9;
+}
+
+static void measure(void)
+{
+    double end = now() + options.warmup;
+    while (now() < end && opened)
+        turn(end);
+    uint64_t packets_before = packets, broadcasts_before = broadcasts;
+    double cpu_before = server_cpu_seconds(), own_before = own_cpu_seconds(), start = now();
+    end = start + options.seconds;
+    while (now() < end && opened)
+        turn(end);
+    double seconds = now() - start, cpu = server_cpu_seconds() - cpu_before, own = own_cpu_seconds() - own_before;
+    uint64_t count = packets - packets_before;
+    for (uint32_t i = 0; i < options.connections; i++)
+        if (connections[i].state == OPEN && !connections[i].has_answer)
+            error("connection %u got nothing at all", i);
+    printf("{\"mode\": \"%s\", \"packets\": %llu, \"seconds\": %.6f, \"per_second\": %.1f, \"connections\": %u, \"errors\": %llu, ",
+           options.mode, (unsigned long long)count, seconds, count / seconds, opened, (unsigned long long)errors);
+    printf("\"broadcasts\": %llu, \"load_cpu_seconds\": %.6f, ", (unsigned long long)(broadcasts - broadcasts_before), own);
+    if (options.pid_count)
+        printf("\"server_cpu_seconds\": %.6f, \"per_cpu_second\": %.1f, ", cpu, cpu > 0 ? count / cpu : 0.0);
+    printf("\"first_error\": \"%s\"}\n", first_error);
+}
+
+static void hold(void)
+{
+    if (options.touch) {
+        double deadline = now() + CONNECT_TIMEOUT_SECONDS;
+        while (answered < opened && now() < deadline)
+            turn(deadline);
+        if (answered < opened)
+            error("%llu of %u connections got no echo", (unsigned long long)(opened - answered), opened);
+    }
+    printf("{\"mode\": \"idle\", \"connections\": %u, \"errors\": %llu, \"first_error\": \"%s\"}\n", opened, (unsigned long long)errors,
+           first_error);
+    fflush(stdout);
+    double end = now() + options.seconds;
+    while (now() < end && opened)
+        turn(end);
+}
+
+static double number(const char *text)
+{
+    char *rest;
+    double value = text ? strtod(text, &rest) : -1;
+    if (!text || *rest || rest == text || value < 0)
+        usage("a number is missing or negative");
+    return value;
+}
+
+static void read_options(int argc, char **argv)
+{
+    if (argc < 4)
+        usage("mode, host and port are needed");
+    options.mode = argv[1];
+    bool is_fanout = strcmp(options.mode, "fanout") == 0, is_idle = strcmp(options.mode, "idle") == 0;
+    if (!is_fanout && !is_idle && strcmp(options.mode, "echo") != 0)
+        usage("the mode is echo, fanout or idle");
+    options.address.sin_family = AF_INET;
+    options.address.sin_port = htons((uint16_t)number(argv[3]));
+    if (inet_pton(AF_INET, strcmp(argv[2], "localhost") ? argv[2] : "127.0.0.1", &options.address.sin_addr) != 1)
+        usage("the host is an IPv4 address");
+    options.connections = is_fanout ? 200 : is_idle ? 10000 : 100;
+    options.window = is_fanout || is_idle ? 1 : 16;
+    for (int i = 4; i < argc; i++) {
+        const char *name = argv[i];
+        if (strcmp(name, "--touch") == 0) {
+            options.touch = true;
+            continue;
+        }
+        double value = number(argv[++i]); /* argv[argc] is NULL, which number() refuses */
+        if (strcmp(name, "--connections") == 0 || strcmp(name, "--receivers") == 0)
+            options.connections = (uint32_t)value;
+        else if (strcmp(name, "--senders") == 0)
+            options.senders = (uint32_t)value;
+        else if (strcmp(name, "--window") == 0)
+            options.window = (uint32_t)value;
+        else if (strcmp(name, "--size") == 0)
+            options.size = (uint32_t)value;
+        else if (strcmp(name, "--seconds") == 0)
+            options.seconds = value;
+        else if (strcmp(name, "--warmup") == 0)
+            options.warmup = value;
+        else if (strcmp(name, "--pid") == 0 && options.pid_count < MAXIMUM_PIDS)
+            options.pids[options.pid_count++] = (pid_t)value;
+        else
+            usage("unknown option, or too many of it");
+    }
+    if (options.size < HEADER_SIZE || options.size > MAXIMUM_SIZE)
+        usage("the size is out of range");
+    if (!options.connections || !options.window || (is_fanout && (!options.senders || options.senders > options.connections)))
+        usage("connections, window and senders are at least 1, and senders are receivers too");
+}
+
+int main(int argc, char **argv)
+{
+    read_options(argc, argv);
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    for (uint32_t i = 0; i < MAXIMUM_SIZE; i++)
+        filling[i] = (unsigned char)(i * 7 + 3);
+    on_packets = strcmp(options.mode, "echo") == 0 ? renew_packets : strcmp(options.mode, "fanout") == 0 ? count_deliveries : ignore_packets;
+    connections = calloc(options.connections, sizeof *connections);
+    due = calloc((size_t)options.connections * options.senders, sizeof *due);
+    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (!connections || !due || epoll_fd < 0) {
+        fprintf(stderr, "load: %s\n", strerror(errno));
+        return 1;
+    }
+    connect_all();
+    if (strcmp(options.mode, "idle") != 0) {
+        send_first_packets();
+        measure();
+    } else {
+        if (options.touch)
+            send_first_packets();
+        hold();
+    }
+    return errors ? 1 : 0;
+}
