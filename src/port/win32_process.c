@@ -1,0 +1,107 @@
+/*
+ * What the port needs of the process on Windows: a clock, the number of processors, thread names, and the console.
+ */
+#include "port.h"
+
+/* ---- clock and processors ---- */
+
+int64_t port_now(void)
+{
+    LARGE_INTEGER count, frequency;
+    int64_t seconds, rest;
+    /* Neither call can fail from Windows XP on, and the second one reads a page that every process has. */
+    QueryPerformanceCounter(&count);
+    QueryPerformanceFrequency(&frequency);
+    /* count * 1e9 would overflow after 15 minutes at 10 MHz. The rest is below the frequency, so its product fits up to 9 GHz. */
+    seconds = count.QuadPart / frequency.QuadPart;
+    rest = count.QuadPart % frequency.QuadPart;
+    return seconds * 1000000000 + rest * 1000000000 / frequency.QuadPart;
+}
+
+int port_cpu_count(void)
+{
+    DWORD_PTR ours = 0, all = 0;
+    int count = 0;
+    if (GetProcessAffinityMask(GetCurrentProcess(), &ours, &all))
+        for (; ours != 0; ours &= ours - 1)
+            count++;
+    /* The masks are 0 for a process whose threads run in several processor groups (more than 64 processors). */
+    if (count == 0)
+        count = (int)GetActiveProcessorCount(ALL_PROCESSOR_GROUPS);
+    return count > 0 ? count : 1;
+}
+
+/* Handles are limited by memory alone, 16 million to a process. */
+int64_t port_raise_open_files(void)
+{
+    return -1;
+}
+
+/* ---- threads ---- */
+
+typedef HRESULT(WINAPI *set_thread_description_function)(HANDLE thread, PCWSTR description);
+
+void port_name_thread(const char *name)
+{
+    /* Looked up by name: Windows 10 has it from version 1607 on, and import libraries disagree about which one exports it. */
+    HMODULE kernel = GetModuleHandleW(L"kernel32.dll");
+    set_thread_description_function set = NULL;
+    wchar_t wide[64];
+
+    if (kernel != NULL)
+        set = (set_thread_description_function)(void (*)(void))GetProcAddress(kernel, "SetThreadDescription");
+    if (set == NULL)
+        return;
+    if (MultiByteToWideChar(CP_UTF8, 0, name, -1, wide, 64) > 0)
+        (void)set(GetCurrentThread(), wide);
+}
+
+void port_block_signals(void)
+{
+    /* There are none: Ctrl-C starts a thread of its own, see below. */
+}
+
+/* ---- console ---- */
+
+/* The system calls the handler on a new thread at any time, also while the server that owns the port is being taken down.
+ * The lock makes port_route_console(NULL) wait until a post under way is done, so that the port may be closed after it. */
+static SRWLOCK route_lock = SRWLOCK_INIT;
+static HANDLE route_port;
+static ULONG_PTR route_key;
+static BOOL route_installed;
+
+static BOOL WINAPI console_event(DWORD event)
+{
+    BOOL posted = FALSE;
+
+    AcquireSRWLockShared(&route_lock);
+    if (route_port != NULL)
+        posted = PostQueuedCompletionStatus(route_port, 0, route_key, NULL);
+    ReleaseSRWLockShared(&route_lock);
+
+    if (!posted)
+        return FALSE; /* the next handler, Python's or the system's, may have it */
+    if (event != CTRL_C_EVENT && event != CTRL_BREAK_EVENT) {
+        /* The window closes, the user logs off: the process ends when this handler returns. Not returning gives the server the
+         * seconds that the system allows (5 for a window) to stop in order; the process's own end ends this thread. */
+        Sleep(INFINITE);
+    }
+    return TRUE;
+}
+
+void port_route_console(HANDLE port, ULONG_PTR key)
+{
+    BOOL change;
+
+    AcquireSRWLockExclusive(&route_lock);
+    route_port = port;
+    route_key = key;
+    change = (port != NULL) != (route_installed != FALSE);
+    route_installed = port != NULL;
+    ReleaseSRWLockExclusive(&route_lock);
+
+    /* Outside the lock: the system holds a lock of its own while it lists its handlers. One server at a time runs with its
+     * console routed (the one that run() serves), so two threads do not meet here. */
+    if (change)
+        (void)SetConsoleCtrlHandler(console_event, port != NULL);
+}
