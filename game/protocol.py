@@ -1,0 +1,395 @@
+"""The wire between chess server and clients: layouts, packing, parsing (lecture row 16, `wire.md`).
+
+All integers little endian, no padding. Byte 0 is the packet's whole length, itself included; byte 1 its type.
+No packet is longer than 127 bytes, because existing C++ clients read byte 0 as a signed char.
+Each packet's layout is said once, in a `Layout` below; the structs, the size checks and the C header come from it.
+
+Existing clients stop dead on a type they don't know, so types above 3 go only to a client that has shown that it
+knows them: by sending any extended packet (C->S 2 to 5), or by the extended login, which is the login of the slides
+with one byte `knows` behind the name: 0 = nothing more, 1 = S->C types up to 6.
+
+Names are 10 bytes, NUL padded: a name ends at the first NUL, what follows is ignored, and all ten bytes may be
+used (the `o_type` 0 behind a player's name in `enter` ends the string for clients that read on). A name is text in
+the server's one name encoding, UTF-8 unless told otherwise, of printable characters (no control characters, line
+ends, direction overrides) and not blank.
+
+Everything here is a pure function, safe on any thread. `python -m iocp.game.protocol --c-header` prints the wire
+as a header for C and C++ clients.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from functools import cached_property
+from typing import Any, Final, NamedTuple, TypeAlias
+
+PORT: Final = 3500
+MAX_NAME: Final = 10
+"""Bytes of the name field (MAX_ID_LEN on the slides)."""
+MAX_PACKET: Final = 127
+"""Bytes of the longest packet, in either direction."""
+
+O_PLAYER: Final = 0
+"""`o_type` of a player in `enter`; NPCs have others."""
+
+
+class Direction(IntEnum):
+    """Where a move goes; x grows to the right, y downwards."""
+
+    UP = 0
+    DOWN = 1
+    LEFT = 2
+    RIGHT = 3
+
+
+class ToServer(IntEnum):
+    """Packet types C->S. Above MOVE: extended."""
+
+    LOGIN = 0
+    MOVE = 1
+    ATTACK = 2
+    CHAT = 3
+    LOGOUT = 4
+    TELEPORT = 5
+
+
+class ToClient(IntEnum):
+    """Packet types S->C. Above LEAVE: extended."""
+
+    LOGIN_OK = 0
+    MOVE = 1
+    ENTER = 2
+    LEAVE = 3
+    CHAT = 4
+    LOGIN_FAIL = 5
+    STAT_CHANGE = 6
+
+
+class LoginFail(IntEnum):
+    """Why a login was refused: the `reason` of `login_fail`."""
+
+    BAD_NAME = 1
+    NAME_TAKEN = 2
+    WORLD_FULL = 3
+
+
+class Violation(StrEnum):
+    """How a peer can break the protocol; what the server counts its cuts by."""
+
+    UNKNOWN_TYPE = "unknown type"
+    WRONG_SIZE = "wrong size"
+    NOT_LOGGED_IN = "not logged in"
+    SECOND_LOGIN = "second login"
+    BAD_NAME = "bad name"
+
+
+class ProtocolError(ValueError):
+    """A packet that breaks the protocol: `kind` for counting, the text for people."""
+
+    def __init__(self, kind: Violation, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+# The name in a Layout: (struct code, C type).
+FIELD_TYPES: Final = {"i8": ("b", "int8_t"), "u8": ("B", "uint8_t"), "i16": ("h", "int16_t"), "i32": ("i", "int32_t"),
+                       "u32": ("I", "uint32_t"), "name": (f"{MAX_NAME}s", "char")}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One packet: its C struct's name, its type, and the fields after size and type as "type name" words."""
+
+    name: str
+    type: IntEnum
+    fields: str = ""
+    text: bool = False
+    """Whether UTF-8 text follows, up to the packet's end, not terminated."""
+
+    @cached_property
+    def words(self) -> list[tuple[str, str]]:
+        """(type, name) of each field."""
+        pairs = self.fields.replace(",", " ").split()
+        return list(zip(pairs[::2], pairs[1::2], strict=True))
+
+    @cached_property
+    def struct(self) -> struct.Struct:
+        """The whole packet, size and type included, `text` not."""
+        return struct.Struct("<BB" + "".join(FIELD_TYPES[kind][0] for kind, _ in self.words))
+
+    @property
+    def size(self) -> int:
+        """Bytes of the packet, without `text`."""
+        return self.struct.size
+
+
+CS_LOGIN: Final = Layout("cs_packet_login", ToServer.LOGIN, "name name")
+CS_LOGIN_EXTENDED: Final = Layout("cs_packet_login_extended", ToServer.LOGIN, "name name, u8 knows")
+CS_MOVE: Final = Layout("cs_packet_move", ToServer.MOVE, "i8 direction")
+CS_MOVE_TIMED: Final = Layout("cs_packet_move_timed", ToServer.MOVE, "i8 direction, u32 move_time")
+CS_LOGOUT: Final = Layout("cs_packet_logout", ToServer.LOGOUT)
+SC_LOGIN_OK: Final = Layout(
+    "sc_packet_login_ok", ToClient.LOGIN_OK, "i32 id, i16 x, i16 y, i16 hp, i16 level, i32 exp"
+)
+SC_MOVE: Final = Layout("sc_packet_move", ToClient.MOVE, "i32 id, i16 x, i16 y")
+SC_MOVE_TIMED: Final = Layout("sc_packet_move_timed", ToClient.MOVE, "i32 id, i16 x, i16 y, u32 move_time")
+SC_ENTER: Final = Layout("sc_packet_enter", ToClient.ENTER, "i32 id, name name, i8 o_type, i16 x, i16 y")
+SC_LEAVE: Final = Layout("sc_packet_leave", ToClient.LEAVE, "i32 id")
+SC_LOGIN_FAIL: Final = Layout("sc_packet_login_fail", ToClient.LOGIN_FAIL, "u8 reason", text=True)
+
+LAYOUTS: Final = (
+    CS_LOGIN, CS_LOGIN_EXTENDED, CS_MOVE, CS_MOVE_TIMED, CS_LOGOUT,
+    SC_LOGIN_OK, SC_MOVE, SC_MOVE_TIMED, SC_ENTER, SC_LEAVE, SC_LOGIN_FAIL,
+)  # fmt: skip
+
+
+class Login(NamedTuple):
+    """C->S: the raw name field (see `decode_name`) and how much the client says it knows (0 = the six packets)."""
+
+    name: bytes
+    knows: int
+
+
+class Move(NamedTuple):
+    """C->S: `direction` as sent, maybe out of range; `move_time` in the client's own unit, None when untimed."""
+
+    direction: int
+    move_time: int | None
+
+
+class Logout(NamedTuple):
+    """C->S: the client leaves."""
+
+
+class LoginOk(NamedTuple):
+    """S->C: the client's own piece; x and y in tiles."""
+
+    id: int
+    x: int
+    y: int
+    hp: int
+    level: int
+    exp: int
+
+
+class Moved(NamedTuple):
+    """S->C: a piece's position in tiles; `move_time` None in the untimed packet."""
+
+    id: int
+    x: int
+    y: int
+    move_time: int | None
+
+
+class Enter(NamedTuple):
+    """S->C: a piece that is now in sight; `name` is the raw name field."""
+
+    id: int
+    name: bytes
+    o_type: int
+    x: int
+    y: int
+
+
+class Leave(NamedTuple):
+    """S->C: a piece that is no longer in sight."""
+
+    id: int
+
+
+class LoginFailed(NamedTuple):
+    """S->C: the login was refused."""
+
+    reason: int
+    text: str
+
+
+ClientPacket: TypeAlias = Login | Move | Logout
+ServerPacket: TypeAlias = LoginOk | Moved | Enter | Leave | LoginFailed
+
+
+# Client to server
+
+
+def pack_login(name: bytes, knows: int | None = None) -> bytes:
+    """A login; `name` from `encode_name`. With `knows` the extended one."""
+    if knows is None:
+        return CS_LOGIN.struct.pack(CS_LOGIN.size, ToServer.LOGIN, name)
+    return CS_LOGIN_EXTENDED.struct.pack(CS_LOGIN_EXTENDED.size, ToServer.LOGIN, name, knows)
+
+
+def pack_step(direction: int, move_time: int | None = None) -> bytes:
+    """A client's move; with `move_time` (0 to 2**32 - 1, any unit) the timed one."""
+    if move_time is None:
+        return _STEP(3, 1, direction)
+    return _STEP_TIMED(7, 1, direction, move_time)
+
+
+def pack_logout() -> bytes:
+    """A logout."""
+    return CS_LOGOUT.struct.pack(CS_LOGOUT.size, ToServer.LOGOUT)
+
+
+def parse_client(packet: bytes) -> ClientPacket:
+    """What a client sent: one whole packet, as framing delivers it. Raises ProtocolError."""
+    size = len(packet)
+    if size < 2:
+        raise ProtocolError(Violation.WRONG_SIZE, f"packet of {size} byte(s) has no type")
+    kind = packet[1]
+    if kind == 1:
+        if size == 7:
+            _, _, direction, move_time = _UNPACK_STEP_TIMED(packet)
+            return Move(direction, move_time)
+        if size == 3:
+            return Move(_UNPACK_STEP(packet)[2], None)
+        raise _wrong_size("move", size, CS_MOVE, CS_MOVE_TIMED)
+    if kind == ToServer.LOGIN:
+        if size == CS_LOGIN.size:
+            return Login(CS_LOGIN.struct.unpack(packet)[2], 0)
+        if size == CS_LOGIN_EXTENDED.size:
+            _, _, name, knows = CS_LOGIN_EXTENDED.struct.unpack(packet)
+            return Login(name, knows)
+        raise _wrong_size("login", size, CS_LOGIN, CS_LOGIN_EXTENDED)
+    if kind == ToServer.LOGOUT:
+        if size == CS_LOGOUT.size:
+            return Logout()
+        raise _wrong_size("logout", size, CS_LOGOUT)
+    if kind in (ToServer.ATTACK, ToServer.CHAT, ToServer.TELEPORT):
+        raise ProtocolError(Violation.UNKNOWN_TYPE, f"packet type {kind} ({ToServer(kind).name.lower()}) not served")
+    raise ProtocolError(Violation.UNKNOWN_TYPE, f"packet type {kind} of {size} bytes is unknown")
+
+
+# Server to client
+
+
+def pack_login_ok(id: int, x: int, y: int, hp: int, level: int, exp: int) -> bytes:
+    """The answer to an accepted login."""
+    return SC_LOGIN_OK.struct.pack(SC_LOGIN_OK.size, ToClient.LOGIN_OK, id, x, y, hp, level, exp)
+
+
+def pack_move(id: int, x: int, y: int) -> bytes:
+    """A piece's position, for clients that send untimed moves."""
+    return _MOVE(10, 1, id, x, y)
+
+
+def pack_move_timed(id: int, x: int, y: int, move_time: int) -> bytes:
+    """The same for clients that send timed moves: their own `move_time` back, or 0 in moves of others."""
+    return _MOVE_TIMED(14, 1, id, x, y, move_time)
+
+
+def pack_enter(id: int, name: bytes, o_type: int, x: int, y: int) -> bytes:
+    """A piece comes into sight; `name` from `encode_name`."""
+    return _ENTER(21, 2, id, name, o_type, x, y)
+
+
+def pack_leave(id: int) -> bytes:
+    """A piece goes out of sight."""
+    return SC_LEAVE.struct.pack(SC_LEAVE.size, ToClient.LEAVE, id)
+
+
+def pack_login_fail(reason: LoginFail, text: str) -> bytes:
+    """Why a login was refused; `text` is cut to what fits. Only for clients that know extended packets."""
+    room = MAX_PACKET - SC_LOGIN_FAIL.size
+    body = text.encode()[:room].decode(errors="ignore").encode()
+    return SC_LOGIN_FAIL.struct.pack(SC_LOGIN_FAIL.size + len(body), ToClient.LOGIN_FAIL, reason) + body
+
+
+def parse_server(packet: bytes) -> ServerPacket:
+    """What a server sent: one whole packet. Raises ProtocolError."""
+    size = len(packet)
+    if size < 2:
+        raise ProtocolError(Violation.WRONG_SIZE, f"packet of {size} byte(s) has no type")
+    kind = packet[1]
+    if kind == ToClient.MOVE:
+        if size == 14:
+            _, _, id, x, y, move_time = _UNPACK_MOVE_TIMED(packet)
+            return Moved(id, x, y, move_time)
+        if size == 10:
+            _, _, id, x, y = _UNPACK_MOVE(packet)
+            return Moved(id, x, y, None)
+        raise _wrong_size("move", size, SC_MOVE, SC_MOVE_TIMED)
+    if kind == ToClient.ENTER:
+        return Enter(*_fields("enter", packet, SC_ENTER))
+    if kind == ToClient.LEAVE:
+        return Leave(*_fields("leave", packet, SC_LEAVE))
+    if kind == ToClient.LOGIN_OK:
+        return LoginOk(*_fields("login_ok", packet, SC_LOGIN_OK))
+    if kind == ToClient.LOGIN_FAIL:
+        if size < SC_LOGIN_FAIL.size:
+            raise _wrong_size("login_fail", size, SC_LOGIN_FAIL)
+        return LoginFailed(packet[2], packet[3:].decode(errors="replace"))
+    raise ProtocolError(Violation.UNKNOWN_TYPE, f"packet type {kind} of {size} bytes is unknown")
+
+
+def _fields(name: str, packet: bytes, layout: Layout) -> tuple[Any, ...]:
+    if len(packet) != layout.size:
+        raise _wrong_size(name, len(packet), layout)
+    return layout.struct.unpack(packet)[2:]
+
+
+def _wrong_size(name: str, size: int, *layouts: Layout) -> ProtocolError:
+    sizes = " or ".join(str(layout.size) for layout in layouts)
+    return ProtocolError(Violation.WRONG_SIZE, f"{name} packet of {size} bytes, must have {sizes}")
+
+
+# Bound once: the packets that a busy server packs and parses all the time.
+_STEP = CS_MOVE.struct.pack
+_STEP_TIMED = CS_MOVE_TIMED.struct.pack
+_UNPACK_STEP = CS_MOVE.struct.unpack
+_UNPACK_STEP_TIMED = CS_MOVE_TIMED.struct.unpack
+_MOVE = SC_MOVE.struct.pack
+_MOVE_TIMED = SC_MOVE_TIMED.struct.pack
+_UNPACK_MOVE = SC_MOVE.struct.unpack
+_UNPACK_MOVE_TIMED = SC_MOVE_TIMED.struct.unpack
+_ENTER = SC_ENTER.struct.pack
+
+
+# Names
+
+
+def encode_name(name: str, encoding: str = "utf-8") -> bytes:
+    """The name field for `name`, padded to 10 bytes. Raises ProtocolError if it breaks a rule or is too long."""
+    try:
+        raw = name.encode(encoding)
+    except UnicodeEncodeError:
+        raise ProtocolError(Violation.BAD_NAME, f"name {name!a} cannot be written in {encoding}") from None
+    if len(raw) > MAX_NAME:
+        raise ProtocolError(Violation.BAD_NAME, f"name {name!a} takes {len(raw)} bytes, {MAX_NAME} at most")
+    _check_name(name)
+    return raw.ljust(MAX_NAME, b"\0")
+
+
+def decode_name(field: bytes, encoding: str = "utf-8") -> str:
+    """The text of a name field. Raises ProtocolError if it is blank, not in `encoding`, or has control characters."""
+    raw = field.partition(b"\0")[0]
+    try:
+        name = raw.decode(encoding)
+    except UnicodeDecodeError:
+        raise ProtocolError(Violation.BAD_NAME, f"name {raw!r} is not valid {encoding}") from None
+    _check_name(name)
+    return name
+
+
+def _check_name(name: str) -> None:
+    if not name.strip():
+        raise ProtocolError(Violation.BAD_NAME, f"name {name!a} is empty")
+    if not name.isprintable():
+        raise ProtocolError(Violation.BAD_NAME, f"name {name!a} has control characters")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """`--c-header` prints the C header; anything else is a usage error (exit code 2)."""
+    if (sys.argv[1:] if arguments is None else arguments) != ["--c-header"]:
+        print("usage: python -m iocp.game.protocol --c-header", file=sys.stderr)
+        return 2
+    from .header import c_header
+
+    sys.stdout.write(c_header())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""Fixtures of the game's tests: a chess server on each backend, whose counters must balance at the end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+# Also under --import-mode=importlib.
+sys.path.insert(0, str(Path(__file__).parent))
+
+import iocp
+from chess_client import ChessClient
+from iocp.game.server import FRAMING, ChessServer
+from iocp.game.world import World
+
+
+class Chess:
+    """A running server with its handler, and the clients that a test connected to it."""
+
+    def __init__(self, backend: str, size: int = 8, seed: int = 1, timed: bool = True, **options: str) -> None:
+        self.handler = ChessServer(World(size, seed), timed=timed, **options)
+        self.server = iocp.Server(self.handler, "127.0.0.1", 0, workers=2, backend=backend, framing=FRAMING)
+        self.server.start()
+        self.clients: list[ChessClient] = []
+
+    def connect(self, timed: bool = True) -> ChessClient:
+        client = ChessClient(self.server.address, timed)
+        self.clients.append(client)
+        return client
+
+    def player(self, name: str, timed: bool = True) -> ChessClient:
+        """A client that has logged in, seen who is there, and shown its kind."""
+        client = self.connect(timed)
+        client.login(name)
+        client.seen()
+        return client
+
+    def stop(self) -> None:
+        for client in self.clients:
+            client.close()
+        self.server.stop()
+        stats = self.server.stats()
+        assert stats.handler_errors == 0
+        assert (stats.sessions, stats.ops_in_flight, stats.buffers_in_use) == (0, 0, 0)
+        assert sum(stats.ended.values()) == stats.accepted
+        assert not self.handler.online and not self.handler.world.pieces
+
+
+@pytest.fixture
+def start_chess(backend: str) -> Iterator[Callable[..., Chess]]:
+    """A function that starts a chess server: `start_chess(size=8, seed=1, timed=True, name_encoding="utf-8")`."""
+    started: list[Chess] = []
+
+    def start(**options: object) -> Chess:
+        started.append(Chess(backend, **options))  # type: ignore[arg-type]
+        return started[-1]
+
+    yield start
+    for chess in started:
+        chess.stop()
+
+
+@pytest.fixture
+def chess(start_chess: Callable[..., Chess]) -> Chess:
+    """A chess server with a board of 8 x 8."""
+    return start_chess()
