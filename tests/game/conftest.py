@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import iocp
-from chess_client import ChessClient
+from chess_client import TIMEOUT, ChessClient
 from iocp.game.server import FRAMING, ChessServer
 from iocp.game.world import World
 
@@ -38,9 +39,18 @@ class Chess:
         client.seen()
         return client
 
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until a counter has the value that it must get: what a client sees can be ahead of it."""
+        deadline = time.monotonic() + TIMEOUT
+        while not condition():
+            assert time.monotonic() < deadline, "this did not come true in time"
+            time.sleep(0.002)
+
     def stop(self) -> None:
         for client in self.clients:
             client.close()
+        # Clients' leaving is seen, not overtaken by the stop, so that every counter is that of a server at rest.
+        self.until(lambda: self.server.stats().sessions == 0)
         self.server.stop()
         stats = self.server.stats()
         assert stats.handler_errors == 0
