@@ -1,0 +1,279 @@
+/*
+ * The poller over io_uring.
+ *
+ * Each lane has a ring of its own, used by its thread alone (SINGLE_ISSUER), which runs the kernel's deferred work only when it
+ * asks for completions (DEFER_TASKRUN): no interrupt of a callback by the kernel's. One io_uring_enter per turn submits what
+ * gathered and waits. Every socket has one multishot poll in the ring of its lane; a completion (CQE) of it says that
+ * something changed, as an edge of epoll does, and goes on reporting as long as it carries IORING_CQE_F_MORE.
+ *
+ * The ring is made disabled, because the thread that enables it is the one SINGLE_ISSUER then insists on, and the port is
+ * made before its workers run.
+ *
+ * A poll holds a reference to the socket's file. close() alone would neither end the connection nor free the endpoint: the
+ * poll is removed first, and its last CQE, the one without F_MORE, frees the endpoint.
+ */
+#define _GNU_SOURCE
+#include "linux.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#ifdef PORT_HAVE_LIBURING
+
+#include <liburing.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    SUBMISSIONS = 256,  /* a turn's polls added and removed; when it is full it is submitted and goes on */
+    COMPLETIONS = 8192, /* sockets that can change between two turns before the kernel has to keep a list of its own */
+};
+
+/* Tags in the low bits of user_data, which are free in a pointer. */
+enum { TAG_POLL = 0, TAG_NOTHING = 1, TAG_WAKE = 2, TAGS = 3 };
+
+struct ring_lane {
+    struct io_uring ring;
+    int enabled;
+    struct endpoint *dying; /* polls being removed, whose last CQE is to come */
+};
+
+/* Newest first; a kernel that does not know a flag answers EINVAL, and the next set is tried. */
+static const unsigned setup_flags[] = {
+    IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+    IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED | IORING_SETUP_COOP_TASKRUN,
+    IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED,
+};
+
+static int make_ring(struct io_uring *ring, unsigned submissions, unsigned completions)
+{
+    int error = 0;
+    for (size_t i = 0; i < sizeof setup_flags / sizeof *setup_flags; i++) {
+        struct io_uring_params params;
+        memset(&params, 0, sizeof params);
+        params.flags = setup_flags[i];
+        params.cq_entries = completions;
+        error = -io_uring_queue_init_params(submissions, ring, &params);
+        if (!error && !(params.features & IORING_FEAT_EXT_ARG)) { /* a wait with a time-out: Linux 5.11 */
+            io_uring_queue_exit(ring);
+            return ENOSYS;
+        }
+        if (error != EINVAL)
+            return error;
+    }
+    return error;
+}
+
+static struct io_uring_sqe *next_sqe(struct ring_lane *poll)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&poll->ring);
+    if (!sqe) {
+        io_uring_submit(&poll->ring);
+        sqe = io_uring_get_sqe(&poll->ring);
+    }
+    return sqe;
+}
+
+static int add_poll(struct ring_lane *poll, int fd, unsigned events, void *data, unsigned tag)
+{
+    struct io_uring_sqe *sqe = next_sqe(poll);
+    if (!sqe)
+        return EBUSY;
+    io_uring_prep_poll_multishot(sqe, fd, events);
+    io_uring_sqe_set_data64(sqe, (uintptr_t)data | tag);
+    return 0;
+}
+
+static int ring_open(struct lane *lane)
+{
+    struct ring_lane *poll = calloc(1, sizeof *poll);
+    int error;
+
+    if (!poll)
+        return ENOMEM;
+    error = make_ring(&poll->ring, SUBMISSIONS, COMPLETIONS);
+    if (error) {
+        free(poll);
+        return error;
+    }
+    lane->poll = poll;
+    return 0;
+}
+
+static void ring_close(struct lane *lane)
+{
+    struct ring_lane *poll = lane->poll;
+    io_uring_queue_exit(&poll->ring); /* the kernel lets go of everything: now the endpoints may be freed */
+    while (poll->dying) {
+        struct endpoint *e = poll->dying;
+        poll->dying = e->mail;
+        endpoint_free(e);
+    }
+    free(poll);
+}
+
+static int ring_claim(struct lane *lane)
+{
+    struct ring_lane *poll = lane->poll;
+    int error = -io_uring_enable_rings(&poll->ring);
+    if (error)
+        return error;
+    poll->enabled = 1;
+    return add_poll(poll, lane->wake, POLLIN, NULL, TAG_WAKE);
+}
+
+static int ring_watch(struct lane *lane, struct endpoint *e)
+{
+    return add_poll(lane->poll, e->fd, POLLIN | POLLOUT | POLLRDHUP, e, TAG_POLL);
+}
+
+static void ring_forget(struct lane *lane, struct endpoint *e)
+{
+    struct ring_lane *poll = lane->poll;
+    struct io_uring_sqe *sqe = next_sqe(poll);
+
+    if (sqe) {
+        io_uring_prep_poll_remove(sqe, (uintptr_t)e | TAG_POLL);
+        io_uring_sqe_set_data64(sqe, TAG_NOTHING);
+    } /* no room even after a submit: the ring's end takes it along, see ring_close */
+    io_uring_submit(&poll->ring); /* now, so that the peer sees the end when close() is called, not a turn later */
+    close(e->fd);
+    e->mail = poll->dying;
+    e->back = &poll->dying;
+    if (e->mail)
+        e->mail->back = &e->mail;
+    poll->dying = e;
+}
+
+static void bury(struct endpoint *e)
+{
+    *e->back = e->mail;
+    if (e->mail)
+        e->mail->back = e->back;
+    endpoint_free(e);
+}
+
+static void poll_completed(struct lane *lane, struct endpoint *e, int result, int more)
+{
+    int what = 0;
+
+    if (e->back) { /* forgotten */
+        if (!more)
+            bury(e);
+        return;
+    }
+    if (result < 0)
+        what = ENDPOINT_READABLE | ENDPOINT_WRITABLE | ENDPOINT_ENDED; /* the system call will tell the error */
+    else {
+        if (result & (POLLIN | POLLRDHUP | POLLHUP | POLLERR))
+            what |= ENDPOINT_READABLE;
+        if (result & (POLLOUT | POLLHUP | POLLERR))
+            what |= ENDPOINT_WRITABLE;
+        if (result & (POLLRDHUP | POLLHUP | POLLERR))
+            what |= ENDPOINT_ENDED;
+    }
+    if (!more && result >= 0) /* the kernel ended it, on an overflow of the queue for instance */
+        ring_watch(lane, e);
+    endpoint_ready(e, what);
+}
+
+static int ring_wait(struct lane *lane, int64_t nanoseconds)
+{
+    struct ring_lane *poll = lane->poll;
+    struct io_uring_cqe *cqe;
+    unsigned head, count = 0;
+    int result;
+
+    if (nanoseconds < 0)
+        result = io_uring_submit_and_wait(&poll->ring, 1);
+    else {
+        struct __kernel_timespec limit = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
+        result = io_uring_submit_and_wait_timeout(&poll->ring, &cqe, 1, &limit, NULL);
+    }
+    io_uring_for_each_cqe(&poll->ring, head, cqe)
+    {
+        uint64_t data = cqe->user_data;
+        int more = (cqe->flags & IORING_CQE_F_MORE) != 0;
+        count++;
+        if ((data & TAGS) == TAG_POLL)
+            poll_completed(lane, (struct endpoint *)(uintptr_t)data, cqe->res, more);
+        else if ((data & TAGS) == TAG_WAKE && !more)
+            add_poll(poll, lane->wake, POLLIN, NULL, TAG_WAKE);
+    }
+    io_uring_cq_advance(&poll->ring, count);
+    if (count || result >= 0 || result == -ETIME || result == -EAGAIN || result == -EBUSY)
+        return 0; /* EBUSY: the completion queue was full, which the loop above has just mended */
+    return -result;
+}
+
+const struct poller io_uring_poller = {
+    .open = ring_open,
+    .close = ring_close,
+    .claim = ring_claim,
+    .watch = ring_watch,
+    .forget = ring_forget,
+    .wait = ring_wait,
+    .watches_from_any_thread = 0,
+};
+
+/* The likely cause, from what the kernel says of itself. */
+static void explain_refusal(int error, char *reason)
+{
+    char disabled = '0';
+    FILE *setting = fopen("/proc/sys/kernel/io_uring_disabled", "r");
+
+    if (setting) {
+        int c = fgetc(setting);
+        if (c != EOF)
+            disabled = (char)c;
+        fclose(setting);
+    }
+    if (error == ENOSYS)
+        snprintf(reason, PORT_REASON_SIZE, "this kernel has no io_uring, or one before Linux 5.11");
+    else if (error == EPERM && disabled != '0')
+        snprintf(reason, PORT_REASON_SIZE,
+                 "denied: the sysctl kernel.io_uring_disabled is %c (0 allows it to all, 1 to a group, 2 to nobody)", disabled);
+    else if (error == EPERM || error == EACCES)
+        snprintf(reason, PORT_REASON_SIZE,
+                 "denied: most likely a container's seccomp profile (Docker and Kubernetes forbid io_uring by default)");
+    else if (error == ENOMEM)
+        snprintf(reason, PORT_REASON_SIZE, "no memory for a ring: most likely the limit of locked memory (ulimit -l) on an older kernel");
+    else if (error == EMFILE)
+        snprintf(reason, PORT_REASON_SIZE, "no descriptor left for a ring (ulimit -n)");
+    else
+        snprintf(reason, PORT_REASON_SIZE, "io_uring_setup failed with error %d", error);
+}
+
+int io_uring_probe(char *reason)
+{
+    struct io_uring ring;
+    struct io_uring_probe *known;
+    int error = make_ring(&ring, 4, 8), works;
+
+    if (error) {
+        explain_refusal(error, reason);
+        return 0;
+    }
+    known = io_uring_get_probe_ring(&ring);
+    works = known && io_uring_opcode_supported(known, IORING_OP_POLL_ADD) &&
+            io_uring_opcode_supported(known, IORING_OP_POLL_REMOVE);
+    if (known)
+        io_uring_free_probe(known);
+    snprintf(reason, PORT_REASON_SIZE, "%s", works ? (ring.flags & IORING_SETUP_DEFER_TASKRUN
+                    ? "one ring for each worker (single issuer, deferred task work)" : "one ring for each worker (an older kernel's flags)")
+                    : "this kernel's io_uring cannot poll");
+    io_uring_queue_exit(&ring);
+    return works;
+}
+
+#else /* built without liburing */
+
+int io_uring_probe(char *reason)
+{
+    snprintf(reason, PORT_REASON_SIZE,
+             "this build has no liburing: install its development package (Debian: liburing-dev) and build again");
+    return 0;
+}
+
+#endif

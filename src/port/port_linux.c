@@ -1,0 +1,420 @@
+/*
+ * The port itself: its lanes, the packets posted to it, and the wait.
+ *
+ * One lane for each thread that may wait. A completion belongs to the lane of its socket; a posted packet belongs to nobody and
+ * is taken by whoever comes first. A thread that is about to sleep says so (LANE_ASLEEP) and then looks once more at both
+ * queues; whoever queues something looks at that state afterwards. One of the two sees the other, so no wake-up is lost, and a
+ * thread that is awake costs its friends no system call.
+ */
+#define _GNU_SOURCE
+#include "linux.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { POSTED_FIRST_SIZE = 256 };
+
+/* Threads and lanes have numbers that are never used again: a thread may outlive its port, and a new lane may get an old one's
+ * address. */
+static atomic_uint_fast64_t numbers;
+static PORT_THREAD_LOCAL uint64_t my_number;
+static PORT_THREAD_LOCAL uint64_t my_lane; /* the id of the lane this thread used last */
+static PORT_THREAD_LOCAL int last_error;
+
+int WSAGetLastError(void) { return last_error; }
+void WSASetLastError(int code) { last_error = code; }
+
+/* ---- lanes ---- */
+
+static int lane_is_mine(const struct lane *lane)
+{
+    return my_lane == lane->id;
+}
+
+void lane_wake(struct lane *lane)
+{
+    int asleep = LANE_ASLEEP;
+    if (atomic_compare_exchange_strong(&lane->state, &asleep, LANE_WOKEN)) {
+        uint64_t one = 1;
+        ssize_t written = write(lane->wake, &one, sizeof one);
+        (void)written; /* it can only fail when 2^64 wake-ups were never taken */
+    }
+}
+
+void lane_complete(struct lane *lane, OVERLAPPED *overlapped, ULONG_PTR key, int error, size_t bytes)
+{
+    overlapped->Internal = (ULONG_PTR)error;
+    overlapped->InternalHigh = bytes;
+    overlapped->key = key;
+    overlapped->next = NULL;
+    mutex_lock(&lane->lock);
+    *lane->ready_end = overlapped;
+    lane->ready_end = &overlapped->next;
+    mutex_unlock(&lane->lock);
+    if (!lane_is_mine(lane))
+        lane_wake(lane);
+}
+
+/* The calling thread's lane: the one it had before, or one that no thread has yet. */
+static struct lane *claim_lane(struct port *port)
+{
+    if (!my_number)
+        my_number = atomic_fetch_add(&numbers, 1) + 1;
+    for (DWORD i = 0; i < port->lane_count; i++) {
+        struct lane *lane = &port->lanes[i];
+        uint_fast64_t nobody = 0;
+        int error;
+
+        if (atomic_load(&lane->owner) == my_number) {
+            my_lane = lane->id;
+            return lane;
+        }
+        if (!atomic_compare_exchange_strong(&lane->owner, &nobody, my_number))
+            continue;
+        error = port->poller->claim(lane);
+        if (error) {
+            atomic_store(&lane->owner, 0);
+            WSASetLastError(error);
+            return NULL;
+        }
+        my_lane = lane->id;
+        return lane;
+    }
+    WSASetLastError(WSAEINVAL); /* more threads than the port was made for */
+    return NULL;
+}
+
+/* ---- making and closing a port ---- */
+
+static void close_lanes(struct port *port, DWORD count)
+{
+    for (DWORD i = 0; i < count; i++) {
+        struct lane *lane = &port->lanes[i];
+        struct endpoint *e;
+        port->poller->close(lane);
+        while ((e = lane->close_mail) != NULL) {
+            lane->close_mail = e->mail;
+            if (e->fd >= 0)
+                close(e->fd);
+            endpoint_free(e);
+        }
+        close(lane->wake);
+        mutex_destroy(&lane->lock);
+    }
+}
+
+HANDLE port_create(int backend, DWORD threads)
+{
+    DWORD count = threads ? threads : (DWORD)port_cpu_count();
+    struct port *port = calloc(1, sizeof *port + count * sizeof *port->lanes);
+    int error = 0;
+
+    if (!port) {
+        WSASetLastError(ENOMEM);
+        return NULL;
+    }
+    port->backend = backend;
+    port->lane_count = count;
+#ifdef PORT_HAVE_LIBURING
+    if (backend == PORT_IO_URING)
+        port->poller = &io_uring_poller;
+#endif
+    if (backend == PORT_EPOLL)
+        port->poller = &epoll_poller;
+    port->posted = malloc(POSTED_FIRST_SIZE * sizeof *port->posted);
+    port->posted_size = POSTED_FIRST_SIZE;
+    if (!port->poller || !port->posted) {
+        WSASetLastError(port->poller ? ENOMEM : ENOSYS);
+        free(port->posted);
+        free(port);
+        return NULL;
+    }
+    mutex_init(&port->lock);
+    for (DWORD i = 0; i < count; i++) {
+        struct lane *lane = &port->lanes[i];
+        lane->port = port;
+        lane->id = atomic_fetch_add(&numbers, 1) + 1;
+        lane->ready_end = &lane->ready;
+        lane->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        error = lane->wake < 0 ? errno : port->poller->open(lane);
+        if (error) {
+            if (lane->wake >= 0)
+                close(lane->wake);
+            close_lanes(port, i);
+            mutex_destroy(&port->lock);
+            free(port->posted);
+            free(port);
+            WSASetLastError(error);
+            return NULL;
+        }
+        mutex_init(&lane->lock);
+    }
+    return port;
+}
+
+BOOL CloseHandle(HANDLE handle)
+{
+    struct port *port = handle;
+    close_lanes(port, port->lane_count);
+    mutex_destroy(&port->lock);
+    free(port->posted);
+    free(port);
+    return TRUE;
+}
+
+/* ---- associating sockets ---- */
+
+int lane_watch(struct endpoint *e)
+{
+    struct lane *lane = e->lane;
+
+    e->watched = 1;
+    if (lane->port->poller->watches_from_any_thread || lane_is_mine(lane))
+        return lane->port->poller->watch(lane, e);
+    mutex_lock(&lane->lock);
+    e->mail = lane->watch_mail;
+    e->mailed = 1;
+    lane->watch_mail = e;
+    mutex_unlock(&lane->lock);
+    lane_wake(lane);
+    return 0;
+}
+
+HANDLE CreateIoCompletionPort(HANDLE file, HANDLE handle, ULONG_PTR key, DWORD threads)
+{
+    struct port *port = handle;
+    struct endpoint *e;
+    int error;
+
+    if (file == INVALID_HANDLE_VALUE) {
+        char reason[PORT_REASON_SIZE];
+        return port_create(io_uring_probe(reason) ? PORT_IO_URING : PORT_EPOLL, threads);
+    }
+    e = endpoint_of((SOCKET)file);
+    if (e->lane) {
+        WSASetLastError(WSAEINVAL);
+        return NULL;
+    }
+    e->key = key;
+    e->lane = &port->lanes[atomic_fetch_add(&port->next_lane, 1) % port->lane_count];
+    if (e->connected || e->listening) {
+        error = lane_watch(e);
+        if (error) {
+            e->lane = NULL;
+            e->watched = 0;
+            WSASetLastError(error);
+            return NULL;
+        }
+    }
+    return handle;
+}
+
+BOOL SetFileCompletionNotificationModes(HANDLE file, UCHAR modes)
+{
+    endpoint_of((SOCKET)file)->skip = (modes & FILE_SKIP_COMPLETION_PORT_ON_SUCCESS) != 0;
+    return TRUE;
+}
+
+int closesocket(SOCKET s)
+{
+    struct endpoint *e = endpoint_of(s);
+    struct lane *lane = e->lane;
+
+    spin_lock(&e->lock);
+    e->closed = 1;
+    endpoint_cancel_all(e);
+    spin_unlock(&e->lock);
+    if (!lane || !e->watched) {
+        if (e->fd >= 0)
+            close(e->fd);
+        endpoint_free(e);
+        return 0;
+    }
+    mutex_lock(&lane->lock);
+    e->gone = 1;
+    if (!e->mailed) { /* otherwise read_mail finds it gone */
+        if (lane_is_mine(lane)) {
+            mutex_unlock(&lane->lock);
+            lane->port->poller->forget(lane, e);
+            return 0;
+        }
+        e->mail = lane->close_mail;
+        lane->close_mail = e;
+    }
+    mutex_unlock(&lane->lock);
+    lane_wake(lane);
+    return 0;
+}
+
+/* ---- posting ---- */
+
+/* Make room for one more. With the lock held. */
+static int grow_posted(struct port *port, size_t count)
+{
+    OVERLAPPED_ENTRY *larger;
+
+    if (count < port->posted_size)
+        return 1;
+    larger = malloc(2 * port->posted_size * sizeof *larger);
+    if (!larger)
+        return 0;
+    for (size_t i = 0; i < count; i++)
+        larger[i] = port->posted[(port->posted_first + i) & (port->posted_size - 1)];
+    free(port->posted);
+    port->posted = larger;
+    port->posted_first = 0;
+    port->posted_size *= 2;
+    return 1;
+}
+
+BOOL PostQueuedCompletionStatus(HANDLE handle, DWORD bytes, ULONG_PTR key, LPOVERLAPPED overlapped)
+{
+    struct port *port = handle;
+    size_t count;
+
+    mutex_lock(&port->lock);
+    count = atomic_load(&port->posted_count);
+    if (!grow_posted(port, count)) {
+        mutex_unlock(&port->lock);
+        WSASetLastError(ENOMEM);
+        return FALSE;
+    }
+    port->posted[(port->posted_first + count) & (port->posted_size - 1)] = (OVERLAPPED_ENTRY){key, overlapped, 0, bytes};
+    atomic_store(&port->posted_count, count + 1);
+    mutex_unlock(&port->lock);
+    for (DWORD i = 0; i < port->lane_count; i++) {
+        struct lane *lane = &port->lanes[i];
+        if (atomic_load(&lane->state) == LANE_ASLEEP) {
+            lane_wake(lane);
+            break;
+        }
+    }
+    return TRUE;
+}
+
+/* ---- waiting ---- */
+
+static ULONG take_posted(struct port *port, LPOVERLAPPED_ENTRY entries, ULONG room)
+{
+    ULONG taken = 0;
+    size_t count;
+
+    if (!atomic_load(&port->posted_count))
+        return 0;
+    mutex_lock(&port->lock);
+    count = atomic_load(&port->posted_count);
+    while (taken < room && taken < count) {
+        entries[taken++] = port->posted[port->posted_first];
+        port->posted_first = (port->posted_first + 1) & (port->posted_size - 1);
+    }
+    atomic_store(&port->posted_count, count - taken);
+    mutex_unlock(&port->lock);
+    return taken;
+}
+
+static ULONG take_ready(struct lane *lane, LPOVERLAPPED_ENTRY entries, ULONG room)
+{
+    ULONG taken = 0;
+
+    mutex_lock(&lane->lock);
+    while (taken < room && lane->ready) {
+        OVERLAPPED *overlapped = lane->ready;
+        lane->ready = overlapped->next;
+        entries[taken++] =
+            (OVERLAPPED_ENTRY){overlapped->key, overlapped, overlapped->Internal, (DWORD)overlapped->InternalHigh};
+    }
+    if (!lane->ready)
+        lane->ready_end = &lane->ready;
+    mutex_unlock(&lane->lock);
+    return taken;
+}
+
+/* What other threads asked of this lane's poller. One at a time: as soon as a socket is out of one list, another thread may put
+ * it into the other. */
+static void read_mail(struct lane *lane)
+{
+    const struct poller *poller = lane->port->poller;
+
+    mutex_lock(&lane->lock);
+    while (lane->watch_mail || lane->close_mail) {
+        struct endpoint *e = lane->watch_mail;
+        int error, closed;
+
+        if (e) {
+            lane->watch_mail = e->mail;
+            e->mailed = 0;
+        } else {
+            e = lane->close_mail;
+            lane->close_mail = e->mail;
+        }
+        closed = e->gone;
+        mutex_unlock(&lane->lock);
+        if (closed)
+            poller->forget(lane, e);
+        else {
+            error = poller->watch(lane, e);
+            if (error) /* let the next system call on it tell */
+                endpoint_ready(e, ENDPOINT_READABLE | ENDPOINT_WRITABLE | ENDPOINT_ENDED);
+        }
+        mutex_lock(&lane->lock);
+    }
+    mutex_unlock(&lane->lock);
+}
+
+static int nothing_queued(struct lane *lane)
+{
+    int nothing;
+    mutex_lock(&lane->lock);
+    nothing = !lane->ready && !lane->watch_mail && !lane->close_mail;
+    mutex_unlock(&lane->lock);
+    return nothing && !atomic_load(&lane->port->posted_count);
+}
+
+BOOL GetQueuedCompletionStatusEx(HANDLE handle, LPOVERLAPPED_ENTRY entries, ULONG count, PULONG removed, DWORD milliseconds,
+                                 BOOL alertable)
+{
+    struct port *port = handle;
+    struct lane *lane = claim_lane(port);
+    int64_t deadline = milliseconds == INFINITE ? -1 : port_now() + (int64_t)milliseconds * 1000000;
+    (void)alertable;
+
+    *removed = 0;
+    if (!lane)
+        return FALSE;
+    for (;;) {
+        int64_t left = 0;
+        int error;
+
+        read_mail(lane);
+        if (milliseconds && nothing_queued(lane)) {
+            atomic_store(&lane->state, LANE_ASLEEP);
+            if (nothing_queued(lane)) { /* still, now that they know that we sleep */
+                left = -1;
+                if (deadline >= 0) {
+                    left = deadline - port_now();
+                    if (left < 0)
+                        left = 0;
+                }
+            }
+        }
+        error = port->poller->wait(lane, left);
+        atomic_store(&lane->state, LANE_RUNNING);
+        read_mail(lane);
+        *removed = take_posted(port, entries, (count + 1) / 2); /* neither queue can starve the other */
+        *removed += take_ready(lane, entries + *removed, count - *removed);
+        if (*removed < count)
+            *removed += take_posted(port, entries + *removed, count - *removed);
+        if (*removed)
+            return TRUE;
+        if (error) {
+            WSASetLastError(error);
+            return FALSE;
+        }
+        if (deadline >= 0 && port_now() >= deadline) {
+            WSASetLastError(WAIT_TIMEOUT);
+            return FALSE;
+        }
+    }
+}
