@@ -8,7 +8,8 @@
  * echo    Each connection keeps `window` packets outstanding. The packets of one receive are checked, made into the next
  *         ones in place, and leave in one write. So the server meets bursts of `window` packets, as many as TCP keeps joined.
  * fanout  The first `senders` of the `receivers` connections send; the server gives each packet to every connection, the
- *         sender included. A sender sends its next packet when its own has come back. What is counted is deliveries.
+ *         sender included. A sender keeps `window` packets under way: what came back in one receive is replaced in one
+ *         write. What is counted is deliveries.
  * idle    Opens connections, says so on standard output and holds them. With --touch each one has echoed a packet before.
  *
  * A packet: byte 0 its length (itself included), byte 1 a type (1), bytes 2-5 a sequence number, bytes 6-9 the number of the
@@ -40,6 +41,7 @@ enum {
     HEADER_SIZE = 10,         /* length, type, sequence, connection */
     MAXIMUM_SIZE = 255,       /* what one length byte can say */
     BUFFER_SIZE = 256 * 1024, /* one receive; more than any window in use, so that a burst is one system call */
+    BURST_SIZE = 16 * 1024,
     EVENTS = 512,
     CONNECTING_AT_ONCE = 64,    /* more would overflow a listener's backlog, and a dropped SYN costs a second */
     PORTS_PER_ADDRESS = 20000,  /* Linux gives 28,232 ephemeral ports to one address by default */
@@ -245,11 +247,16 @@ static void renew_packets(struct connection *c, uint32_t count)
     send_bytes(c, buffer, count * options.size);
 }
 
-static void send_next_broadcast(struct connection *c)
+/* In one write, so that a server that gathers what it has can always gather as much, however fast or slow it is. */
+static void send_broadcasts(struct connection *c, uint32_t count)
 {
-    unsigned char packet[MAXIMUM_SIZE];
-    write_packet(packet, ++c->expected, c->index);
-    send_bytes(c, packet, options.size);
+    unsigned char packets_to_send[BURST_SIZE];
+    while (count && c->state == OPEN) {
+        uint32_t length = 0;
+        for (; count && length + options.size <= BURST_SIZE; count--, length += options.size)
+            write_packet(packets_to_send + length, ++c->expected, c->index);
+        send_bytes(c, packets_to_send, length);
+    }
 }
 
 static void count_deliveries(struct connection *c, uint32_t count)
@@ -271,8 +278,7 @@ static void count_deliveries(struct connection *c, uint32_t count)
     }
     packets += count;
     broadcasts += own;
-    while (own-- && c->state == OPEN)
-        send_next_broadcast(c);
+    send_broadcasts(c, own);
 }
 
 static void ignore_packets(struct connection *c, uint32_t count)
@@ -360,15 +366,19 @@ static void connect_all(void)
 
 static void send_first_packets(void)
 {
-    uint32_t senders = strcmp(options.mode, "fanout") == 0 ? options.senders : options.connections;
-    bool is_echo = strcmp(options.mode, "echo") == 0;
+    bool is_fanout = strcmp(options.mode, "fanout") == 0;
+    uint32_t senders = is_fanout ? options.senders : options.connections;
     unsigned char *burst = malloc((size_t)options.window * options.size);
     for (uint32_t i = 0; i < senders; i++) {
         struct connection *c = &connections[i];
         if (c->state != OPEN)
             continue;
+        if (is_fanout) {
+            send_broadcasts(c, options.window);
+            continue;
+        }
         for (uint32_t w = 0; w < options.window; w++)
-            write_packet(burst + (size_t)w * options.size, is_echo ? w : ++c->expected, i);
+            write_packet(burst + (size_t)w * options.size, w, i);
         send_bytes(c, burst, options.window * options.size);
     }
     free(burst);
