@@ -76,6 +76,7 @@ class Counts:
 
     logins: int = 0
     most_online: int = 0
+    online_at_stop: int = 0
     moves: int = 0
     """Accepted moves."""
     refused: Counter[str] = field(default_factory=Counter)
@@ -134,6 +135,10 @@ class ChessServer(iocp.Handler):
         if client is not None:
             client.gone = True
             self._leave(client, reason.name)
+
+    def on_stop(self, server: iocp.Engine) -> None:
+        """Note who is still here: their connections end before `stop()` returns."""
+        self.counts.online_at_stop = len(self.online)
 
     # The game
 

@@ -66,7 +66,7 @@ def run(seed):
         packet = inputs.choices(
             [pack_login(encode_name(f"p{session.id}")), pack_step(inputs.randrange(-1, 5)),
              pack_step(inputs.randrange(4), 1), pack_logout(), b"\x02\x4d"],
-            [1 if session.data.piece is None else 0.01, 20, 20, 0.1, 0.1] if session.data.piece else [1, 0, 0, 0, 0],
+            [0.01, 20, 20, 0.1, 0.1] if session.data.piece else [1, 0, 0, 0, 0],
         )[0]  # fmt: skip
         game.on_packet(session, packet)
         if session.end is not None:

@@ -1,0 +1,104 @@
+"""The live board: what is drawn for small and large worlds, plain lines elsewhere, and life without rich."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+from iocp.game.board import Board, Mark, Meter, Scene, draw
+
+STATUS = [("players", "3"), ("backend", "epoll")]
+
+
+def scene(size, *marks):
+    return Scene("a title", size, marks, STATUS, ["a note"])
+
+
+def drawn(scene, width=80, height=24):
+    """The lines of the drawing, without colours."""
+    console = pytest.importorskip("rich.console", reason="needs rich (the extra demo)")
+    out = io.StringIO()
+    console.Console(file=out, width=width, height=height, legacy_windows=False).print(draw(scene, width, height))
+    return out.getvalue().splitlines()
+
+
+def test_the_demo_world_fills_a_terminal_of_80_by_24_with_a_tile_for_each_square():
+    lines = drawn(scene(24, Mark(5, 0, 0, "anna"), Mark(6, 23, 23, "ben"), Mark(7, 4, 2, "watcher", True)))
+    assert len(lines) == 24 and max(map(len, lines)) <= 80
+    assert lines[0][0] in "♚♛♜♝♞" and lines[23][46] in "♚♛♜♝♞"
+    assert lines[2][8] == "◉"
+    text = "\n".join(lines)
+    assert all(word in text for word in ("a title", "players", "epoll", "a note", "anna", "ben", "23,23"))
+
+
+def test_pieces_on_one_tile_are_counted():
+    lines = drawn(scene(24, Mark(1, 3, 1, "a"), Mark(2, 3, 1, "b"), Mark(3, 3, 1, "c")))
+    assert lines[1][7] == "3"
+
+
+def test_a_small_world_has_large_squares_with_names():
+    lines = drawn(scene(8, Mark(1, 2, 1, "anna"), Mark(2, 0, 7, "홍길동")))
+    assert len(lines) <= 24
+    assert "anna" in "\n".join(line[:48] for line in lines)
+    assert "홍길동" in "\n".join(line[:48] for line in lines)
+
+
+@pytest.mark.parametrize("size", [25, 100, 400, 32_767])
+@pytest.mark.parametrize("screen", [(80, 24), (200, 60), (40, 10)])
+def test_a_world_larger_than_the_screen_is_a_map_that_fits(size, screen):
+    marks = [Mark(id, size - 1, id % size, f"p{id}") for id in range(200)]
+    lines = drawn(scene(size, *marks), *screen)
+    assert len(lines) <= screen[1] and max(map(len, lines)) <= screen[0]
+    if screen == (80, 24):
+        assert "▀" in lines[0] and "more" in "\n".join(lines)
+
+
+def test_an_empty_board_can_be_drawn():
+    assert len(drawn(scene(24))) == 24
+    assert len(drawn(scene(400))) <= 24
+
+
+def test_not_on_a_terminal_it_is_a_plain_line_at_most_once_a_second():
+    out = io.StringIO()
+    with Board(out) as board:
+        assert not board.live and board.interval == 1.0
+        for _ in range(5):
+            board.show(scene(8))
+    assert out.getvalue() == "players 3  backend epoll\n"
+
+
+class Terminal(io.TextIOWrapper):
+    """A stream that says it is a terminal."""
+
+    def __init__(self, encoding="utf-8"):
+        super().__init__(io.BytesIO(), encoding=encoding)
+
+    def isatty(self):
+        return True
+
+
+def test_without_rich_a_message_names_the_command_and_lines_are_printed(monkeypatch, capsys):
+    monkeypatch.setenv("TERM", "xterm")
+    for module in ("rich", "rich.console", "rich.live"):
+        monkeypatch.setitem(sys.modules, module, None)
+    board = Board(Terminal())
+    assert not board.live
+    assert "pip install 'pyiocp[demo]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("encoding", "term"), [("cp949", "xterm"), ("utf-8", "dumb")])
+def test_a_terminal_that_cannot_show_pieces_gets_lines(monkeypatch, encoding, term):
+    monkeypatch.setenv("TERM", term)
+    assert not Board(Terminal(encoding)).live
+
+
+def test_a_meter_gives_the_rate_of_the_last_second(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("iocp.game.board.time.monotonic", lambda: now[0])
+    meter = Meter()
+    assert meter.rate(1000) == 0
+    for _ in range(40):
+        now[0] += 0.125
+        rate = meter.rate(round(1000 + (now[0] - 100) * 80))
+    assert rate == 80

@@ -1,0 +1,303 @@
+"""The command `iocp-chess` as real processes: what it prints, how it stops, what it says when it cannot start."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import iocp
+import pytest
+from chess_client import ChessClient, inwards
+from iocp.game.cli import main
+from iocp.game.protocol import Enter, Moved
+from iocp.game.serve import explain, printed
+
+WINDOWS = sys.platform == "win32"
+TIMEOUT = 60.0
+COMMAND = [sys.executable, "-m", "iocp.game"]
+
+
+class Serve:
+    """`iocp-chess serve` as a process of its own."""
+
+    def __init__(self, backend, *arguments):
+        flags = subprocess.CREATE_NEW_PROCESS_GROUP if WINDOWS else 0
+        self.process = subprocess.Popen(
+            [*COMMAND, "serve", "--port", "0", "--backend", backend, *arguments],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, encoding="utf-8", creationflags=flags,
+        )  # fmt: skip
+        self.watchdog = threading.Timer(TIMEOUT, self.process.kill)
+        self.watchdog.start()
+        self.first_line = self.process.stdout.readline()
+        if not self.first_line:
+            pytest.fail(f"did not start: {self.process.stderr.read()}")
+        where = self.first_line.split()[2]
+        host, _, port = where.rpartition(":")
+        self.address = (host, int(port))
+
+    def end(self, how):
+        """Stop it; (exit code, standard output, standard error)."""
+        how(self.process)
+        output, errors = self.process.communicate(timeout=TIMEOUT)
+        self.watchdog.cancel()
+        return self.process.returncode, output, errors
+
+
+@pytest.fixture
+def serve(backend):
+    started = []
+
+    def start(*arguments):
+        started.append(Serve(backend, *arguments))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.watchdog.cancel()
+        if server.process.poll() is None:
+            server.process.kill()
+            server.process.communicate()
+
+
+def interrupt(process):
+    process.send_signal(signal.CTRL_BREAK_EVENT if WINDOWS else signal.SIGINT)
+
+
+def terminate(process):
+    process.send_signal(signal.SIGTERM)
+
+
+def end_input(process):
+    process.stdin.close()
+    process.stdin = None
+
+
+def run(*arguments, **options):
+    """A command to its end."""
+    return subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, text=True, encoding="utf-8", stdin=subprocess.DEVNULL,
+        timeout=TIMEOUT, **options,
+    )  # fmt: skip
+
+
+def test_serve_prints_one_line_when_it_accepts(serve, backend):
+    server = serve("--workers", "2", "--world", "30")
+    pattern = rf"listening on 127\.0\.0\.1:\d+ \({backend}, 2 workers, world 30x30\)\n"
+    assert re.fullmatch(pattern, server.first_line)
+    ChessClient(server.address).close()
+    code, output, errors = server.end(interrupt)
+    assert (code, errors) == (0, "")
+    assert output.startswith("stopped after ")
+
+
+ways = [pytest.param(interrupt, [], id="Ctrl-Break" if WINDOWS else "Ctrl-C")]
+ways += [
+    pytest.param(
+        terminate, [], id="SIGTERM",
+        marks=pytest.mark.skipif(WINDOWS, reason="Windows has no SIGTERM from outside: TerminateProcess asks nobody"),
+    ),
+    pytest.param(end_input, ["--until-eof"], id="end of input"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("how", "arguments"), ways)
+def test_serve_plays_then_stops_cleanly_with_a_summary(serve, how, arguments):
+    server = serve("--world", "8", *arguments)
+    anna, ben = ChessClient(server.address, True), ChessClient(server.address, False)
+    anna.login("anna")
+    ben.login("ben")
+    assert isinstance(anna.read(), Enter) and isinstance(ben.read(), Enter)
+    direction, x, y = inwards(anna)
+    assert anna.step(direction, 3) == ([], Moved(anna.id, x, y, 3))
+    eve = ChessClient(server.address)
+    eve.send(b"\x02\x4d")
+    assert eve.read_to_end() == []
+    code, output, errors = server.end(how)
+    # The server ends the connections that are left.
+    anna.read_to_end(), ben.read_to_end()
+    for client in (anna, ben, eve):
+        client.close()
+    assert code == 0, errors
+    assert "2 logged in, 2 at once, 2 at the end" in output
+    assert "moves     1 " in output
+    assert "1 unknown type" in output and "1 protocol" in output and "2 server_stopped" in output
+    assert "errors in handlers: 0" in output and "per CPU-second" in output
+    assert "cut: packet type 77" in errors
+
+
+def test_untimed_and_seed_reach_the_game(serve):
+    places = []
+    for _ in range(2):
+        server = serve("--untimed", "--seed", "7")
+        silent, anna = ChessClient(server.address), ChessClient(server.address)
+        silent.login("silent")
+        anna.login("anna")
+        silent.read()
+        direction, x, y = inwards(anna)
+        anna.step(direction)
+        assert silent.read() == Moved(anna.id, x, y, None)
+        places.append((silent.x, silent.y, x, y))
+        silent.close(), anna.close()
+        assert server.end(interrupt)[0] == 0
+    assert places[0] == places[1]
+
+
+def test_serve_show_without_a_terminal_prints_lines(serve):
+    server = serve("--show")
+    anna = ChessClient(server.address)
+    anna.login("anna")
+    while "players 1" not in (line := server.process.stdout.readline()):
+        assert "players 0" in line
+    anna.close()
+    assert server.end(interrupt)[0] == 0
+
+
+def test_a_port_in_use_exits_2_and_says_what_to_do(backend):
+    with socket.socket() as taken:
+        if WINDOWS:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run("serve", "--port", str(port), "--backend", backend)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"127.0.0.1:{port} is in use" in done.stderr and "--port" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+def test_a_bad_host_exits_2_and_says_what_to_do(backend, host):
+    done = run("serve", "--port", "0", "--host", host, "--backend", backend)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert host in done.stderr and "--host" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(WINDOWS or os.geteuid() == 0, reason="here every port may be used: Windows, or root")
+def test_a_privileged_port_exits_2_and_says_what_to_do(backend):
+    done = run("serve", "--port", "80", "--backend", backend)
+    assert done.returncode == 2
+    assert "privileged" in done.stderr and "1024" in done.stderr
+
+
+def test_a_backend_that_is_not_here_exits_2_and_says_so():
+    missing = next(name for name in ("iocp", "io_uring", "epoll") if name not in iocp.available_backends())
+    done = run("serve", "--port", "0", "--backend", missing)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert missing in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.EACCES, "Permission denied"), ["privileged", "1024"]),
+        (OSError(errno.EADDRINUSE, "Address in use"), ["in use", "--port 0"]),
+        (OSError(errno.EADDRNOTAVAIL, "Cannot assign"), ["no address of this machine", "0.0.0.0"]),
+        (OSError(errno.EMFILE, "Too many"), ["descriptors", "ulimit"]),
+        (socket.gaierror(-2, "Name or service not known"), ["not known", "--host"]),
+        (OSError(errno.EIO, "odd"), ["odd", "here:80"]),
+        (RuntimeError("backend x: why"), ["backend x: why"]),
+    ],
+)
+def test_each_reason_not_to_listen_says_what_to_do(error, words):
+    text = explain(error, "here", 80)
+    assert all(word in text for word in words), text
+
+
+def test_an_ipv6_address_is_printed_in_brackets():
+    assert printed("::1", 80) == "[::1]:80" and printed("127.0.0.1", 80) == "127.0.0.1:80"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["serve", "--port", "65536"], "--port"),
+        (["serve", "--port", "x"], "--port"),
+        (["serve", "--world", "0"], "--world"),
+        (["serve", "--world", "40000"], "--world"),
+        (["serve", "--workers", "-1"], "--workers"),
+        (["serve", "--backend", "select"], "--backend"),
+        (["serve", "--seed", "red"], "--seed"),
+        (["serve", "--timed", "--untimed"], "--untimed"),
+        (["serve", "--name-encoding", "ebcdic"], "--name-encoding"),
+        (["serve", "--frobnicate"], "--frobnicate"),
+        (["demo", "--players", "0"], "--players"),
+        (["demo", "--seconds", "0"], "--seconds"),
+        (["demo", "--seconds", "nan"], "--seconds"),
+        (["demo", "--rate", "-1"], "--rate"),
+        (["dance"], "COMMAND"),
+        ([], "COMMAND"),
+    ],
+)
+def test_wrong_arguments_exit_2_and_name_the_argument(capsys, arguments, named):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert named in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_help_has_examples():
+    done = run("--help")
+    assert done.returncode == 0
+    assert "iocp-chess serve --host 0.0.0.0 --show" in done.stdout and "iocp-chess demo" in done.stdout
+
+
+def test_demo_with_few_players_ends_by_itself_and_finds_nothing_wrong(backend):
+    done = run("demo", "--players", "6", "--seconds", "2", "--world", "8", "--rate", "20", "--backend", backend)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert f"backend {backend}" in done.stdout.splitlines()[0]
+    assert "logged in   7 of 7" in done.stdout
+    assert "all saw all yes: 42 of 42" in done.stdout
+    assert "all left    yes" in done.stdout
+    assert "violations  0" in done.stdout
+    assert "server: exit code 0" in done.stdout and "stopped after" in done.stdout
+
+
+def test_demo_that_cannot_start_its_server_exits_2():
+    missing = next(name for name in ("iocp", "io_uring", "epoll") if name not in iocp.available_backends())
+    done = run("demo", "--seconds", "1", "--backend", missing)
+    assert done.returncode == 2
+    assert missing in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(WINDOWS, reason="no pseudo-terminals there")
+def test_demo_on_a_terminal_draws_the_board_until_ctrl_c(backend):
+    pytest.importorskip("rich", reason="needs rich (the extra demo)")
+    import pty
+
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "demo", "--players", "5", "--seconds", "600", "--world", "8", "--backend", backend],
+        stdin=theirs, stdout=theirs, stderr=theirs,
+        env={**os.environ, "TERM": "xterm-256color", "PYTHONUTF8": "1", "COLUMNS": "80", "LINES": "24"},
+    )  # fmt: skip
+    os.close(theirs)
+    watchdog = threading.Timer(TIMEOUT, process.kill)
+    watchdog.start()
+    shown = b""
+    interrupted = False
+    while True:
+        try:
+            data = os.read(ours, 65536)
+        except OSError:
+            break  # Linux says EIO when the other side is closed.
+        if not data:
+            break
+        shown += data
+        if not interrupted and "◉".encode() in shown and b"p5" in shown:
+            interrupted = True
+            process.send_signal(signal.SIGINT)
+    assert process.wait(TIMEOUT) == 0, shown.decode()
+    watchdog.cancel()
+    os.close(ours)
+    text = shown.decode()
+    assert "as a watcher sees it" in text and "all saw all yes: 30 of 30" in text
+    assert text.index("\x1b[?1049l") < text.index("demo of"), "the summary is printed on the normal screen"
