@@ -57,8 +57,11 @@ def server(command: Sequence[str], cpu_count: int = 1, *, wine: bool = False) ->
         try:
             assert process.stdout
             host, port, remark = _wait_for_address(process, complaints, START_SECONDS * (5 if wine else 1))
-            pids = wine_processes(process.pid, allowed) if wine else [process.pid]
-            yield Running(host, port, remark, pids)
+            if wine:
+                with wine_processes(process.pid, allowed) as pids:
+                    yield Running(host, port, remark, pids)
+            else:
+                yield Running(host, port, remark, [process.pid])
             if process.poll() is not None:
                 raise Failed(f"the server ended with exit code {process.returncode}: {_tail(complaints)}")
         finally:
@@ -127,7 +130,8 @@ def _descendants(root: int) -> list[int]:
 
 
 def _windows_pythons(root: int) -> list[int]:
-    return [pid for pid in _descendants(root) if b"python.exe" in _read(pid, "cmdline") and b"wine.py" not in _read(pid, "cmdline")]
+    lines = {pid: _read(pid, "cmdline") for pid in _descendants(root)}
+    return [pid for pid, line in lines.items() if b"python.exe" in line and b"wine.py" not in line]
 
 
 def _read(pid: int, name: str) -> bytes:
@@ -137,8 +141,9 @@ def _read(pid: int, name: str) -> bytes:
         return b""
 
 
-def wine_processes(root: int, allowed: Sequence[int]) -> list[int]:
-    """The Windows Python under `root` and the wineserver of its prefix, which is held to the same CPUs."""
+@contextlib.contextmanager
+def wine_processes(root: int, allowed: Sequence[int]) -> Iterator[list[int]]:
+    """The Windows Python under `root` and the wineserver of its prefix, which is held to the same CPUs meanwhile."""
     pythons = _windows_pythons(root)
     if not pythons:
         raise Failed("no Windows Python among the processes of the Wine tool")
@@ -148,9 +153,15 @@ def wine_processes(root: int, allowed: Sequence[int]) -> list[int]:
         for pid in _parents()
         if _read(pid, "comm").startswith(b"wineserver") and prefixes & set(_read(pid, "environ").split(b"\0"))
     ]
-    for pid in servers:
-        os.sched_setaffinity(pid, allowed)
-    return pythons + servers
+    before = {pid: os.sched_getaffinity(pid) for pid in servers}
+    try:
+        for pid in servers:
+            os.sched_setaffinity(pid, allowed)
+        yield pythons + servers
+    finally:
+        for pid, mask in before.items():
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(pid, mask)
 
 
 # ---- one measurement ----

@@ -1,0 +1,150 @@
+"""The benchmarks in small: every server that can run here works, and the load generator notices one that does not."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="the load generator is written for Linux (epoll)"),
+    pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc to compile the load generator with"),
+    pytest.mark.skipif(not BENCHMARKS.is_dir(), reason="the benchmarks are not beside these tests (not part of the wheel)"),
+]
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("benchmarks")
+
+
+def run(build: Path, *words: str) -> tuple[subprocess.CompletedProcess[str], dict[str, list[str]]]:
+    """run.py --quick; for each server that took part, the scenarios in which it answered rightly."""
+    results = build / "results.json"
+    command = [sys.executable, str(BENCHMARKS / "run.py"), "--quick", "--build", str(build), "--json", str(results), *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    worked: dict[str, list[str]] = {}
+    if results.exists():
+        for result in json.loads(results.read_text())["results"]:
+            worked.setdefault(result["server"], [])
+            if result["value"]:
+                worked[result["server"]].append(result["scenario"])
+    return done, worked
+
+
+EVERY = ["echo-20x4", "fanout-20", "idle-touched"]
+
+
+@pytest.mark.parametrize(
+    ("server", "module", "header"),
+    [
+        ("epoll-c", "", ""),
+        ("libuv-c", "", "/usr/include/uv.h"),
+        ("asyncio-natural", "", ""),
+        ("asyncio-expert", "", ""),
+        ("uvloop-natural", "uvloop", ""),
+        ("uvloop-expert", "uvloop", ""),
+        ("twisted", "twisted", ""),
+    ],
+)
+def test_every_peer_echoes_and_fans_out(build: Path, server: str, module: str, header: str) -> None:
+    if module and importlib.util.find_spec(module) is None:
+        pytest.skip(f"{module} is not installed")
+    if header and not Path(header).exists():
+        pytest.skip("libuv's headers are not installed (Debian: libuv1-dev)")
+    done, worked = run(build, "--servers", server)
+    assert done.returncode == 0, done.stderr
+    assert worked == {server: EVERY}
+
+
+@pytest.mark.parametrize(("server", "expected"), [("pyiocp", EVERY), ("pyiocp-batch", EVERY[:1]), ("pyiocp-epoll", EVERY)])
+def test_our_own_server_echoes_and_fans_out(build: Path, server: str, expected: list[str]) -> None:
+    done, worked = run(build, "--servers", server)
+    assert done.returncode == 0, done.stderr
+    assert worked == {server: expected}
+
+
+def test_an_unknown_server_is_named_with_those_there_are(build: Path) -> None:
+    done, _ = run(build, "--servers", "nginx")
+    assert done.returncode == 2
+    assert "nginx" in done.stderr and "libuv-c" in done.stderr
+
+
+Answer = Callable[[bytes], bytes]
+
+
+@pytest.fixture
+def wrong_server() -> Iterator[Callable[[Answer], int]]:
+    """Start a server for one connection that answers each receive with what a function makes of it; its port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    threads = []
+
+    def start(answer: Answer) -> int:
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                try:
+                    while data := connection.recv(65536):
+                        connection.sendall(answer(data))
+                except OSError:
+                    pass  # the load generator hung up, as it should
+
+        threads.append(threading.Thread(target=serve, daemon=True))
+        threads[-1].start()
+        port: int = listener.getsockname()[1]
+        return port
+
+    yield start
+    listener.close()
+    for thread in threads:
+        thread.join(5)
+
+
+def swapped(data: bytes) -> bytes:
+    return data[16:32] + data[:16] + data[32:]
+
+
+def altered(data: bytes) -> bytes:
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
+def repeated(data: bytes) -> bytes:
+    return data[:16] + data
+
+
+@pytest.mark.parametrize("answer", [swapped, altered, repeated])
+def test_the_load_generator_notices_a_server_that_echoes_wrongly(
+    build: Path, wrong_server: Callable[[Answer], int], answer: Answer
+) -> None:
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        import programs
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+    port = wrong_server(answer)
+    command = [programs.build("load", build), "echo", "127.0.0.1", port, "--connections", 1, "--window", 4, "--seconds", 0.2]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=30)
+    report = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert report["errors"] == 1
+    assert "did not send" in report["first_error"]
+
+
+def test_a_report_fills_its_own_blocks_and_leaves_the_rest(tmp_path: Path, build: Path) -> None:
+    document = tmp_path / "page.md"
+    document.write_text("before\n<!-- table:start -->\nold\n<!-- table:end -->\n<!-- wine:start -->\nkept\n<!-- wine:end -->\nafter\n")
+    done, _ = run(build, "--servers", "epoll-c", "--report", str(document))
+    assert done.returncode == 0, done.stderr
+    text = document.read_text()
+    assert "old" not in text and "C on epoll" in text
+    assert text.startswith("before\n") and text.endswith("<!-- wine:start -->\nkept\n<!-- wine:end -->\nafter\n")
