@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,9 +41,11 @@ examples:
   python tools/wine.py run -c "import sys; print(sys.version)"
   python tools/wine.py run python -m pip list
 
-`run` and `shell` use what the last `test` or `build` installed. Linux paths are seen as Z:\\..., relative ones work as they are.
+`run` and `shell` use what the last `test` or `build` installed. Linux paths are seen as Z:\\..., relative ones
+work as they are.
 Exit codes: that of the program; 1 a step failed, 2 wrong usage, 124 the time-out passed, 130 interrupted.
-An interrupted or timed-out run ends all Wine processes of the tool's own prefix, a second run in it included.
+Ctrl-C or SIGTERM on `run` arrives in the program as Ctrl-C; if it has not ended ten seconds later, and always with
+`test` or after a time-out, all Wine processes of the tool's own prefix are ended, a second run in it included.
 
 `shell` has the line editing of Wine's console, and needs a terminal; Ctrl-Z and Enter, or exit(), leaves it.
 
@@ -53,6 +56,7 @@ environment:
 )
 PROJECT = Path(__file__).resolve().parents[1]
 DEFAULT_TIMEOUT = 40.0  # minutes
+GRACE = 10.0  # seconds; a server that flushes and drains should be done long before
 
 
 class UsageError(Exception):
@@ -109,8 +113,9 @@ def run(home: Home, words: list[str]) -> int:
         words = [str(home.windows_python), *words[1:]]
     elif words[0].startswith("-") or words[0].endswith(".py"):
         words = [str(home.windows_python), *words]
-    # A terminal stays the tool's own: Ctrl-C there ends the run cleanly. What comes through a pipe is handed on.
-    return session.run(home, words, stdin=None if sys.stdin.isatty() else sys.stdin.buffer)
+    # A terminal stays the tool's own, and the program gets a console instead. A pipe or a file is handed on.
+    nothing_to_feed = sys.stdin is None or sys.stdin.isatty() or os.path.samestat(os.fstat(0), os.stat(os.devnull))
+    return session.run(home, words, stdin=None if nothing_to_feed else sys.stdin.buffer, grace=GRACE)
 
 
 def shell(home: Home, words: list[str]) -> int:

@@ -23,6 +23,7 @@ def call(
     try:
         done = subprocess.run(
             words,
+            check=False,
             cwd=cwd,
             env=None if environment is None else dict(environment),
             stdin=subprocess.DEVNULL,

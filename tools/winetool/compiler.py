@@ -1,7 +1,8 @@
 """C to a Windows extension module with mingw, recompiling only what changed.
 
-An object's name carries a hash of everything it depends on: the command, the source, and all headers of the project. A header may be
-included from anywhere, so any change of one recompiles all; with a dozen C files that costs less than tracking who includes whom.
+An object's name carries a hash of everything it depends on: the command, the source, and all headers of the project. A
+header may be included from anywhere, so any change of one recompiles all; with a dozen C files that costs less than
+tracking who includes whom.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What comes from Debian: the tools (wine, mingw) and CPython's source archive.
 
-The source archive is needed for the headers: `PC/pyconfig.h` is the Windows one, and no Linux package installs it. It is fetched with
-apt's own client and keys, but with private lists in the cache, so that /etc/apt is never changed and root is not needed for it.
+The source archive is needed for the headers: `PC/pyconfig.h` is the Windows one, and no Linux package installs it. It
+is fetched with apt's own client and keys, but with private lists in the cache, so that /etc/apt is never changed and
+root is not needed for it.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def install(packages: list[str]) -> None:
     if not shutil.which("apt-get"):
         raise ToolError(f"Debian packages are missing and there is no apt-get here; install the like of: {' '.join(packages)}")
     if os.geteuid() != 0:
-        raise ToolError(f"Debian packages are missing; as root, run\n    apt-get update && {line}\nthen start this command again")
+        raise ToolError(
+            f"Debian packages are missing; as root, run\n    apt-get update && {line}\nthen start this command again"
+        )
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     call(["apt-get", "update"], environment=environment)
     call(line.split(), environment=environment)
@@ -96,7 +99,7 @@ def _private_apt(folder: Path) -> list[str]:
 def _unpack(archive: Path, target: Path) -> None:
     with tarfile.open(archive) as tar:
         for member in tar:
-            top, _, inside = member.name.partition("/")
+            _top, _, inside = member.name.partition("/")
             if not member.isfile() or not (inside == "PC/pyconfig.h" or inside.startswith(("Include/", "Lib/"))):
                 continue
             if inside.startswith(("Lib/test/", "Lib/idlelib/", "Lib/ensurepip/_bundled/")) or ".." in inside.split("/"):

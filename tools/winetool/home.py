@@ -1,7 +1,7 @@
 """The cache folder: everything ``setup`` makes lives here, in units that are either whole or absent.
 
-A unit is one directory. It is filled under a temporary name and renamed when complete, with a stamp inside that says from
-which recipe it was made. So an interrupted set-up leaves no half-made unit, and a changed recipe is noticed.
+A unit is one directory. It is filled under a temporary name and renamed when complete, with a stamp inside that says
+from which recipe it was made. So an interrupted set-up leaves no half-made unit, and a changed recipe is noticed.
 """
 
 from __future__ import annotations

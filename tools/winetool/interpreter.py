@@ -1,9 +1,10 @@
 """The official Windows CPython 3.11, put together without its installer (which needs a network host and a desktop).
 
-The interpreter's DLL and C modules, as built by python.org with MSVC, are carried inside the win_amd64 wheel of panda3d, which ships them
-to deploy games. The standard library is pure Python and the same on every system, so any Linux Python 3.11 has it. What is left is
-python.exe, which is one call of Py_Main. The layout (DLLs/, Lib/, python.exe) is that of an installed Windows Python; with it no
-._pth file is needed, and PYTHON* variables, `-m` and sys.path[0] behave as they do for a user.
+The interpreter's DLL and C modules, as built by python.org with MSVC, are carried inside the win_amd64 wheel of
+panda3d, which ships them to deploy games. The standard library is pure Python and the same on every system, so any
+Linux Python 3.11 has it. What is left is python.exe, which is one call of Py_Main. The layout (DLLs/, Lib/, python.exe)
+is that of an installed Windows Python; with it no ._pth file is needed, and PYTHON* variables, `-m` and sys.path[0]
+behave as they do for a user.
 """
 
 from __future__ import annotations
@@ -20,17 +21,28 @@ from .command import call, pip
 from .home import ToolError, step
 
 VERSION = (3, 11)
-NODOT = "%d%d" % VERSION
+DOTTED = ".".join(map(str, VERSION))
+NODOT = DOTTED.replace(".", "")
 DLL = f"python{NODOT}.dll"
 CARRIER = "panda3d==1.10.16"
 # Peers and test tools. colorama is what pytest asks for on Windows only, and a pip on Linux does not see that.
 PACKAGES = ("pip", "pytest", "pytest-timeout", "hypothesis", "colorama", "winloop")
 WINDOWS_TARGET = (
     "--only-binary=:all:", "--platform", "win_amd64",
-    "--implementation", "cp", "--python-version", "%d.%d" % VERSION, "--abi", f"cp{NODOT}",
+    "--implementation", "cp", "--python-version", DOTTED, "--abi", f"cp{NODOT}",
 )  # fmt: skip
 # Other systems' or too big, and nothing of ours imports it.
-LEFT_OUT = ("__pycache__", "site-packages", "dist-packages", "lib-dynload", "test", "idlelib", "turtledemo", "_bundled", "config-*")
+LEFT_OUT = (
+    "__pycache__",
+    "site-packages",
+    "dist-packages",
+    "lib-dynload",
+    "test",
+    "idlelib",
+    "turtledemo",
+    "_bundled",
+    "config-*",
+)
 
 MAIN_C = """\
 #include <stddef.h>
@@ -38,7 +50,7 @@ __declspec(dllimport) int Py_Main(int, wchar_t **);
 int wmain(int argc, wchar_t **argv) { return Py_Main(argc, argv); }
 """
 
-RECIPE = repr((4, CARRIER, PACKAGES, LEFT_OUT, MAIN_C))
+RECIPE = repr((5, CARRIER, PACKAGES, LEFT_OUT, MAIN_C))
 
 
 def fill(draft: Path, venv_python: Path, source: Path) -> None:
@@ -78,20 +90,23 @@ def _unpack_carrier(draft: Path, venv_python: Path) -> None:
 
 def _copy_library(target: Path, source: Path) -> None:
     for library in _libraries(source):
+        if (library / "EXTERNALLY-MANAGED").exists():
+            # A distribution's library is patched for its own paths and forbids pip; the source archive's is not.
+            continue
         if (library / "encodings").is_dir() and (library / "asyncio" / "windows_events.py").exists():
             shutil.copytree(library, target, ignore=shutil.ignore_patterns(*LEFT_OUT), dirs_exist_ok=True)
             return
-    raise ToolError("found no standard library of Python %d.%d" % VERSION)
+    raise ToolError(f"found no standard library of Python {DOTTED}")
 
 
 def _libraries(source: Path) -> Iterator[Path]:
     """Nearest to the DLL's patch release first: the running Python, one on PATH, then the source archive's."""
     if sys.version_info[:2] == VERSION:
         yield Path(sysconfig.get_path("stdlib"))
-    other = shutil.which("python%d.%d" % VERSION)
+    other = shutil.which(f"python{DOTTED}")
     if other:
         ask = [other, "-c", "import sysconfig; print(sysconfig.get_path('stdlib'))"]
-        answer = subprocess.run(ask, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        answer = subprocess.run(ask, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         if answer.returncode == 0:
             yield Path(answer.stdout.strip())
     yield source / "Lib"
@@ -104,7 +119,5 @@ def _link(draft: Path) -> None:
     definition = libs / DLL.replace(".dll", ".def")
     call(["x86_64-w64-mingw32-dlltool", "-d", definition, "-D", DLL, "-l", libs / f"libpython{NODOT}.a"])
     (libs / "main.c").write_text(MAIN_C)
-    call(
-        ["x86_64-w64-mingw32-gcc", "-O2", "-municode", "-static-libgcc", libs / "main.c", "-o", draft / "python.exe"]
-        + [f"-L{libs}", f"-lpython{NODOT}"]
-    )
+    link: list[str | Path] = [libs / "main.c", "-o", draft / "python.exe", f"-L{libs}", f"-lpython{NODOT}"]
+    call(["x86_64-w64-mingw32-gcc", "-O2", "-municode", "-static-libgcc", *link])

@@ -18,9 +18,9 @@ SOURCE_RECIPE = repr((2, debian.SOURCE_PACKAGE))
 PREFIX_RECIPE = repr((1,))
 
 # Each of these modules needs a .pyd or DLL of its own; asyncio's needs working overlapped I/O.
-PROOF = """\
+PROOF = f"""\
 import asyncio, ctypes, sqlite3, ssl, sys
-assert sys.platform == "win32" and sys.version_info[:2] == %r, sys.version
+assert sys.platform == "win32" and sys.version_info[:2] == {interpreter.VERSION!r}, sys.version
 async def one():
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"x"); data = await reader.readexactly(1); writer.close(); return data
@@ -32,7 +32,7 @@ async def main():
     assert await asyncio.wait_for(one(), 20) == b"x"
 asyncio.run(main())
 print("CPython", sys.version.split()[0], "works")
-""" % (interpreter.VERSION,)
+"""
 
 
 def ready(home: Home) -> bool:
@@ -87,8 +87,8 @@ def _fill_python(draft: Path, home: Home) -> None:
     interpreter.fill(draft, home.venv_python, home.source)
     with step("byte code"):
         # Done by the Windows Python itself, once: later runs do not write any, and would compile at each start.
-        arguments = [draft / "python.exe", "-m", "compileall", "-q", "-x", "lib2to3|bad_|badsyntax", draft / "Lib"]
-        code, text = session.capture(home, arguments, timeout=600)
+        compile_all = ["-m", "compileall", "-q", "-x", "lib2to3|bad_|badsyntax"]
+        code, text = session.capture(home, [draft / "python.exe", *compile_all, draft / "Lib"], timeout=600)
         if code != 0:
             # A file that does not compile is compiled at its import, or not: no reason to stop.
             say("some files did not compile: " + text.strip()[-300:])

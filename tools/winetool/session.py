@@ -1,9 +1,10 @@
 """One Windows program under Wine: its streams, its console, its end.
 
-Standard output must be a pipe: with a file CPython dies at start under Wine (WinError 6). Standard input is a pseudo-terminal unless there
-is something to feed, because Wine gives a program a console only if one of its streams is a terminal, and without a console
-GenerateConsoleCtrlEvent fails, so nothing about Ctrl-C could be tested. The program gets a session of its own, so that a
-Ctrl-C at the keyboard ends the run through `stop` and not by killing half of its processes.
+Standard output must be a pipe: with a file CPython dies at start under Wine (WinError 6). Standard input is a pseudo-
+terminal unless there is something to feed, because Wine gives a program a console only if one of its streams is a
+terminal, and without a console GenerateConsoleCtrlEvent fails, so nothing about Ctrl-C could be tested. The program
+gets a session of its own, so that a Ctrl-C at the keyboard ends the run through `stop` and not by killing half of its
+processes.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ def environment(prefix: Path) -> dict[str, str]:
         result.pop(name, None)
     result["WINEPREFIX"] = str(prefix)
     result.setdefault("WINEDEBUG", "-all")
-    # No .NET and no browser engine: wineboot would offer to download them.
-    result["WINEDLLOVERRIDES"] = "mscoree,mshtml="
+    # No .NET and no browser engine, which wineboot would offer to download; no entries in the user's desktop menus.
+    result["WINEDLLOVERRIDES"] = "mscoree,mshtml,winemenubuilder.exe="
     result["PYTHONDONTWRITEBYTECODE"] = "1"
     return result
 
@@ -57,7 +58,7 @@ def make_prefix(draft: Path) -> None:
     if not wine:
         raise ToolError("wine is missing; run: python tools/wine.py setup")
     # /dev/null, as a pipe would stay open for as long as the services live that wineboot starts.
-    code = subprocess.run([wine, "wineboot", "-i"], env=environment(draft), **_SILENT).returncode
+    code = subprocess.run([wine, "wineboot", "-i"], check=False, env=environment(draft), **_SILENT).returncode
     # The registry is written when the server ends; only then may the folder be renamed.
     stop(draft)
     _server(draft, "-w")
@@ -72,7 +73,7 @@ def stop(prefix: Path) -> None:
 
 def _server(prefix: Path, option: str) -> None:
     # Exit code 1 says that no server was running, which is as good.
-    subprocess.run(["wineserver", option], env=environment(prefix), **_SILENT)
+    subprocess.run(["wineserver", option], check=False, env=environment(prefix), **_SILENT)
 
 
 def capture(home: Home, arguments: Sequence[Path | str], *, timeout: float) -> tuple[int, str]:
@@ -91,11 +92,13 @@ def run(
     stdout: Callable[[bytes], object] | None = None,
     stdin: BinaryIO | None = None,
     merged: bool = False,
+    grace: float = 0.0,
 ) -> int:
     """Runs a program to its end and returns its exit code, of which Unix keeps the low eight bits.
 
     Its output goes live to the tool's own two streams; with `merged` to the first alone, in order; with `stdout` both go there.
-    Without `stdin` the program has a console.
+    Without `stdin` the program has a console. When the tool is interrupted, the program gets a Ctrl-C and `grace` seconds to
+    end by itself.
     """
     wine = shutil.which("wine")
     if not wine:
@@ -113,7 +116,10 @@ def run(
         )
         ended = threading.Event()
         pumps = []
-        for stream, sink in ((process.stdout, stdout or writer(sys.stdout.buffer)), (process.stderr, writer(sys.stderr.buffer))):
+        for stream, sink in (
+            (process.stdout, stdout or writer(sys.stdout.buffer)),
+            (process.stderr, writer(sys.stderr.buffer)),
+        ):
             if stream is not None:
                 stack.enter_context(stream)
                 pumps.append(threading.Thread(target=_pump, args=(stream.fileno(), sink, ended), daemon=True))
@@ -129,6 +135,12 @@ def run(
             say(f"ended after the time-out of {timeout:.0f} s")
             _end(process, home.prefix)
             code = TIMED_OUT
+        except (KeyboardInterrupt, Arrest):
+            ended_itself = _ask(process, grace)
+            if ended_itself is None:
+                _end(process, home.prefix)
+                raise
+            code = ended_itself
         except BaseException:
             _end(process, home.prefix)
             raise
@@ -144,7 +156,8 @@ def attach(home: Home, arguments: Sequence[Path | str]) -> int:
     """Runs a program on the tool's own terminal, which Wine then drives as a Windows console."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program
     try:
-        return subprocess.run(["wine", *(str(word) for word in arguments)], env=environment(home.prefix)).returncode
+        command = ["wine", *(str(word) for word in arguments)]
+        return subprocess.run(command, check=False, env=environment(home.prefix)).returncode
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -172,7 +185,7 @@ def writer(target: BinaryIO) -> Callable[[bytes], object]:
 def _pump(source: int, sink: Callable[[bytes], object], ended: threading.Event) -> None:
     """Copies until end of file, or until the program has ended and the pipe is silent.
 
-    End of file alone would come two seconds late: Wine's service processes are started by the first program and inherit its pipe.
+    End of file alone would come two seconds late: Wine's services are started by the first program and inherit its pipe.
     """
     while True:
         over = ended.is_set()
@@ -228,6 +241,16 @@ def _arrestable() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _ask(process: subprocess.Popen[bytes], grace: float) -> int | None:
+    """Lets the program stop as it would on Windows: Wine turns a SIGINT into CTRL_C_EVENT for its handlers, console or not."""
+    if not grace:
+        return None
+    with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt, Arrest), _arrestable():
+        process.send_signal(signal.SIGINT)
+        return process.wait(grace)
+    return None
 
 
 def _end(process: subprocess.Popen[bytes], prefix: Path) -> None:

@@ -18,6 +18,8 @@ OUTPUT = "dist-wine"
 NOT_FOR_TESTS = ("IOCP_TEST_BACKENDS", "IOCP_BACKEND", "PYTEST_ADDOPTS")
 # Their value is a word of its own and never a path, even if a file of that name exists.
 WORD_OPTIONS = ("-k", "-m", "-p", "-W", "-n", "-o", "-r", "--tb", "--maxfail", "--deselect")
+# Theirs is a path, but none that names tests.
+PATH_OPTIONS = ("-c", "--rootdir", "--confcutdir", "--basetemp", "--ignore", "--junitxml", "--junit-xml", "--log-file")
 # pytest itself writes down how it ended: an exit code that went through Wine keeps eight bits only, and a crash
 # (0xC0000005) would come out as pytest's 5, "no tests collected".
 PYTEST = """\
@@ -36,7 +38,12 @@ def build(home: Home, project: Path) -> Path:
     output = project / OUTPUT
     done = subprocess.run(
         [home.venv_python, "-m", "winetool.wheel", project, folder, home.source / "Include", home.python, output],
-        env={**clean_environment(), "PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONPYCACHEPREFIX": str(folder / "pycache")},
+        check=False,
+        env={
+            **clean_environment(),
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+            "PYTHONPYCACHEPREFIX": str(folder / "pycache"),
+        },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
@@ -56,8 +63,8 @@ def install(home: Home, wheel: Path) -> None:
     marker.unlink(missing_ok=True)
     with step(f"pip install {wheel.name}"):
         options = ["--no-deps", "--force-reinstall", "--no-index", "--no-warn-script-location", "--disable-pip-version-check"]
-        command = [home.windows_python, "-m", "pip", "install", *options, session.windows_path(wheel)]
-        code, text = session.capture(home, command, timeout=300)
+        arguments = ["-m", "pip", "install", *options, session.windows_path(wheel)]
+        code, text = session.capture(home, [home.windows_python, *arguments], timeout=300)
         if code:
             raise ToolError(f"pip under Wine failed with exit code {code}:\n{text.strip()}")
     marker.write_text(digest)
@@ -76,8 +83,8 @@ def test(home: Home, project: Path, arguments: Sequence[str], timeout: float) ->
     cache = home.build_folder(project) / "pytest-cache"
     with home.folder("empty") as empty:
         verdict = empty.parent / "verdict"
-        command = [home.windows_python, "-c", PYTEST, session.windows_path(verdict), "-o", f"cache_dir={session.windows_path(cache)}"]
-        code = session.run(home, [*command, *translated], cwd=empty, variables=variables, timeout=timeout, merged=True)
+        words = ["-c", PYTEST, session.windows_path(verdict), "-o", f"cache_dir={session.windows_path(cache)}", *translated]
+        code = session.run(home, [home.windows_python, *words], cwd=empty, variables=variables, timeout=timeout, merged=True)
         said = verdict.read_text() if verdict.exists() else None
     return _judge(code, said)
 
@@ -96,14 +103,16 @@ def _judge(code: int, said: str | None) -> int:
 
 def translate(arguments: Sequence[str]) -> tuple[list[str], bool]:
     """Linux paths become Z: paths. Also tells whether any argument names tests."""
-    result, named_path, word_follows = [], False, False
+    result, named_path, before = [], False, ""
     for argument in arguments:
         option, equals, value = argument.partition("=")
         path, colons, node = argument.partition("::")
-        if word_follows:
+        if before in WORD_OPTIONS:
             result.append(argument)
+        elif before in PATH_OPTIONS:
+            result.append(session.windows_path(argument))
         elif argument.startswith("-"):
-            is_path = bool(equals) and value.startswith("/")
+            is_path = bool(equals) and (option in PATH_OPTIONS or value.startswith("/"))
             result.append(f"{option}={session.windows_path(value)}" if is_path else argument)
         elif os.path.exists(path):
             named_path = True
@@ -115,5 +124,5 @@ def translate(arguments: Sequence[str]) -> tuple[list[str], bool]:
             raise ToolError(f"no such file: {path}")
         else:
             result.append(argument)
-        word_follows = argument in WORD_OPTIONS
+        before = argument
     return result, named_path

@@ -4,9 +4,9 @@ This file is run by the Python of the tool's venv, which has Cython and setuptoo
 
     python -m winetool.wheel PROJECT BUILD_FOLDER HEADERS WINDOWS_PYTHON OUTPUT_FOLDER
 
-Of setup.py it needs one function, `extension_arguments(platform)`, and takes the rest (packages, data files, entry points,
-version) from setuptools, which reads pyproject.toml and setup.py as for any other wheel. Only the step that would call a C compiler
-is replaced. Nothing is written into the checkout but the wheel.
+Of setup.py it needs one function, `extension_arguments(platform)`, and takes the rest (packages, data files, entry
+points, version) from setuptools, which reads pyproject.toml and setup.py as for any other wheel. Only the step that
+would call a C compiler is replaced. Nothing is written into the checkout but the wheel.
 """
 
 from __future__ import annotations
@@ -77,7 +77,11 @@ def _cythonize(names: dict[str, Any], arguments: dict[str, Any], build: Path) ->
     """Cython sources of the extension, each with the C file made from it."""
     sources = [name for name in arguments["sources"] if name.endswith(".pyx")]
     options = dict(names.get("cython_arguments") or {})
-    key_parts: list[bytes] = [Cython.__version__.encode(), repr(sorted(options.items(), key=str)).encode(), repr(sources).encode()]
+    key_parts: list[bytes] = [
+        Cython.__version__.encode(),
+        repr(sorted(options.items(), key=str)).encode(),
+        repr(sources).encode(),
+    ]
     for path in sorted(path for path in Path("src").rglob("*") if path.suffix in CYTHON_SUFFIXES):
         key_parts += [str(path).encode(), path.read_bytes()]
     key = compiler.digest(key_parts).hex()
@@ -102,7 +106,9 @@ def _recipe(arguments: dict[str, Any], generated: dict[str, Path]) -> compiler.R
         sources=[generated.get(name) or project / name for name in arguments["sources"]],
         generated=set(generated.values()),
         # The generated C lies elsewhere, so quoted includes need the folder of the .pyx too.
-        include_dirs=[str(project / name) for name in (*arguments.get("include_dirs", ()), *{Path(n).parent for n in generated})],
+        include_dirs=[
+            str(project / name) for name in (*arguments.get("include_dirs", ()), *{Path(n).parent for n in generated})
+        ],
         macros=list(arguments.get("define_macros", ())),
         library_dirs=[str(project / name) for name in arguments.get("library_dirs", ())],
         libraries=list(arguments.get("libraries", ())),
