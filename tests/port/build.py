@@ -1,0 +1,102 @@
+"""Build the contract suite: `python tests/port/build.py [--target linux|windows] [--sanitize LIST] OUT`.
+
+Used by test_contract.py, by tools/sanitize.py, and for Windows by whoever runs the suite there (a cross-compiler is enough).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PORT = HERE.parents[1] / "src" / "port"
+TARGETS = ("linux", "windows")
+SANITIZERS = ("address", "undefined", "thread")
+WINDOWS_COMPILER = "x86_64-w64-mingw32-gcc"
+
+
+class BuildError(Exception):
+    """The compiler is missing or refused; the text says what to do or what it printed."""
+
+
+def sources(target: str) -> list[Path]:
+    """The suite's files and the port's for `target`: on Windows win32*.c, elsewhere all others."""
+    port = [file for file in sorted(PORT.glob("*.c")) if file.name.startswith("win32") == (target == "windows")]
+    return sorted(HERE.glob("*.c")) + port
+
+
+def compile_(compiler: str, arguments: Sequence[str]) -> None:
+    if shutil.which(compiler) is None:
+        package = {"clang": "clang", WINDOWS_COMPILER: "gcc-mingw-w64-x86-64"}.get(compiler, "gcc")
+        raise BuildError(f"{compiler} is not installed (Debian: apt-get install {package})")
+    done = subprocess.run([compiler, *arguments], capture_output=True, text=True)
+    if done.returncode:
+        raise BuildError(f"{compiler} failed with code {done.returncode}:\n{done.stderr.strip()}")
+
+
+def has_liburing(compiler: str) -> bool:
+    """Whether a program that uses liburing can be linked: without it the port is built with epoll alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        probe = Path(folder, "probe.c")
+        probe.write_text("#include <liburing.h>\nint main(void) { return io_uring_queue_init(1, 0, 0) == 0; }\n")
+        try:
+            compile_(compiler, [str(probe), "-o", str(Path(folder, "probe")), "-luring"])
+        except BuildError:
+            return False
+    return True
+
+
+def build(out: Path, target: str = "linux", sanitize: Sequence[str] = (), compiler: str | None = None) -> Path:
+    """Compile the suite to `out`; warnings are errors. `sanitize` names sanitizers that go together."""
+    files = [str(file) for file in sources(target)]
+    arguments = ["-O1", "-g", "-Wall", "-Wextra", "-Werror", f"-I{PORT}", f"-I{HERE}"]
+    if target == "windows":
+        if sanitize:
+            raise BuildError("the cross-compiler for Windows has no sanitizers")
+        compiler = compiler or os.environ.get("MINGW_CC", WINDOWS_COMPILER)
+        # C11 without the compiler's own extensions: these files also have to suit MSVC.
+        arguments += ["-std=c11", "-Wpedantic", "-D_WIN32_WINNT=0x0A00"]
+        libraries = ["-static", "-lws2_32", "-lmswsock"]
+    else:
+        compiler = compiler or os.environ.get("CC", "gcc")
+        arguments += ["-std=gnu11", "-pthread"]
+        libraries = []
+        if has_liburing(compiler):
+            arguments += ["-DPORT_HAVE_LIBURING"]
+            libraries += ["-luring"]
+        if sanitize:
+            # Reports carry the callers' lines, and the first one ends the test it is in.
+            arguments += [f"-fsanitize={','.join(sanitize)}", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all"]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    compile_(compiler, [*arguments, *files, "-o", str(out), *libraries])
+    return out
+
+
+def main(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="build.py", description="Build the contract suite of src/port/.")
+    parser.add_argument("--target", choices=TARGETS, default="linux")
+    parser.add_argument("--sanitize", metavar="LIST", default="", help="address, undefined, thread; joined by commas")
+    parser.add_argument("--compiler", help="default: gcc, or mingw's for windows (CC and MINGW_CC are heard)")
+    parser.add_argument("out", type=Path, metavar="OUT", help="the program to make")
+    given = parser.parse_args(words)
+    sanitize = [name for name in given.sanitize.split(",") if name]
+    for name in sanitize:
+        if name not in SANITIZERS:
+            parser.error(f"no such sanitizer: {name} (there are {', '.join(SANITIZERS)})")
+    try:
+        build(given.out, given.target, sanitize, given.compiler)
+    except BuildError as error:
+        print(f"build.py: {error}", file=sys.stderr)
+        return 1
+    print(given.out)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
