@@ -93,7 +93,7 @@ int WSARecv(SOCKET s, LPWSABUF buffers, DWORD count, LPDWORD received, LPDWORD f
     (void)received, (void)flags, (void)routine;
 
     spin_lock(&e->lock);
-    if (e->receive || e->closed || !e->lane || count > 1) {
+    if (e->receive || e->closed || e->listening || !e->lane || count > 1) {
         spin_unlock(&e->lock);
         return fail(WSAEINVAL);
     }

@@ -84,6 +84,7 @@ struct lane {
     atomic_uint_fast64_t owner; /* the thread's number, 0 as long as it has none */
     uint64_t id;                /* unlike the address never used again */
     int wake;   /* an eventfd */
+    unsigned turn; /* whose a batch of one is: the posted packets' or the sockets' */
     void *poll; /* the poller's own */
 
     mutex_t lock;

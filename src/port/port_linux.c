@@ -100,6 +100,13 @@ static void close_lanes(struct port *port, DWORD count)
                 close(e->fd);
             endpoint_free(e);
         }
+        while ((e = lane->watch_mail) != NULL) { /* no thread ever waited here, so closesocket() left them to us */
+            lane->watch_mail = e->mail;
+            if (e->gone) {
+                close(e->fd);
+                endpoint_free(e);
+            }
+        }
         close(lane->wake);
         mutex_destroy(&lane->lock);
     }
@@ -402,7 +409,8 @@ BOOL GetQueuedCompletionStatusEx(HANDLE handle, LPOVERLAPPED_ENTRY entries, ULON
         error = port->poller->wait(lane, left);
         atomic_store(&lane->state, LANE_RUNNING);
         read_mail(lane);
-        *removed = take_posted(port, entries, (count + 1) / 2); /* neither queue can starve the other */
+        /* Neither queue can starve the other, not even when packets are taken one at a time. */
+        *removed = take_posted(port, entries, count > 1 ? count / 2 : (lane->turn ^= 1));
         *removed += take_ready(lane, entries + *removed, count - *removed);
         if (*removed < count)
             *removed += take_posted(port, entries + *removed, count - *removed);
