@@ -20,9 +20,10 @@ def new_loop(name: str) -> asyncio.AbstractEventLoop:
 
             return uvloop.new_event_loop()
         if name == "winloop":
-            import winloop
+            import winloop  # type: ignore[import-not-found, unused-ignore]
 
-            return winloop.new_event_loop()
+            loop: asyncio.AbstractEventLoop = winloop.new_event_loop()
+            return loop
     except ImportError as error:
         sys.exit(f"{name} is not installed: {error}")
     if name == "proactor":
@@ -67,9 +68,9 @@ def parser(description: str | None, modes: tuple[str, ...] = ("echo", "fanout"))
     return result
 
 
-def announce(address: tuple[str, int]) -> None:
-    """The line that run.py waits for."""
-    print(f"listening on {address[0]}:{address[1]}", flush=True)
+def announce(address: tuple[str, int], remark: str = "") -> None:
+    """The line that run.py waits for; the remark goes into the results."""
+    print(f"listening on {address[0]}:{address[1]} {remark}".rstrip(), flush=True)
 
 
 def serve(loop_name: str, port: int, factory: ProtocolFactory) -> None:

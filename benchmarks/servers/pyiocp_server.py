@@ -64,7 +64,7 @@ def main() -> None:
     )
     signal.signal(signal.SIGTERM, lambda *_: server.request_stop())
     with server:
-        event_loops.announce(server.address)
+        event_loops.announce(server.address, f"{server.backend}, {server.workers} worker{'s' * (server.workers > 1)}")
         try:
             server.wait()
         except KeyboardInterrupt:
