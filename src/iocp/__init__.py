@@ -6,9 +6,10 @@ from .handler import Handler
 from .limits import Limits
 from .reason import Reason
 from .runner import run
+from ._version import __version__
 from .stats import Stats
 
-__version__ = "0.1.0"
+
 __all__ = [
     "Client",
     "Engine",
@@ -21,6 +22,7 @@ __all__ = [
     "Session",
     "Stats",
     "Timer",
+    "__version__",
     "available_backends",
     "backend_report",
     "run",

@@ -157,3 +157,9 @@ def available_backends() -> list[Backend]:
 
 def backend_report() -> list[tuple[Backend, bool, str]]:
     """(name, works, why or why not) for every backend this build knows, best first."""
+
+def raise_open_files() -> int:
+    """Raise this process's limit of open files to what it may be; the limit now in force, -1 for none (Windows)."""
+
+def route_console(engine: Engine, on: bool) -> None:
+    """Windows: let Ctrl-C, Ctrl-Break and the closing of the console stop `engine` at once. No effect elsewhere."""

@@ -1,0 +1,43 @@
+# Hosts and ports from Python, as socket addresses.
+
+
+# Lay out a socket address. The families' layouts agree on every system: family at 0, port at 2 in network order, the IPv4
+# address at 4, or the flow label at 4, the IPv6 address at 8 and its scope at 24. Returns its length.
+cdef int write_address(sockaddr_storage *out, int family, bytes packed, int port, uint32_t scope):
+    cdef uint8_t *raw = <uint8_t *>out
+    memset(out, 0, sizeof(sockaddr_storage))
+    out.ss_family = <unsigned short>(AF_INET6 if family == 6 else AF_INET)
+    raw[2] = <uint8_t>(port >> 8)
+    raw[3] = <uint8_t>port
+    memcpy(raw + (8 if family == 6 else 4), PyBytes_AS_STRING(packed), len(packed))
+    if family == 6:
+        (<sockaddr_in6 *>out).sin6_scope_id = scope
+        return 28
+    return 16
+
+
+cdef tuple resolve(object host, int port, bint listening):
+    """(family 4 or 6, packed address, scope) of a host. Raises OSError, which names the host."""
+    if not isinstance(host, str):
+        raise TypeError(f"host must be a str, not {host!r}")
+    try:                        # the usual case costs no look-up
+        return 4, _socket.inet_pton(_socket.AF_INET, host), 0
+    except OSError:
+        pass
+    flags = _socket.AI_PASSIVE if listening else 0
+    try:
+        found = _socket.getaddrinfo(host or None, port, type=_socket.SOCK_STREAM, flags=flags)
+    except (OSError, UnicodeError) as error:
+        raise OSError(getattr(error, "errno", None) or 0, f"host {host!r} is not known: {error}") from None
+    if not host:                # everything: the dual-stack address, if this machine has IPv6
+        found.sort(key=lambda entry: entry[0] != _socket.AF_INET6)
+    for family, _, _, _, address in found:
+        if family == _socket.AF_INET:
+            return 4, _socket.inet_pton(family, address[0]), 0
+        if family == _socket.AF_INET6:
+            return 6, _socket.inet_pton(family, address[0].partition("%")[0]), address[3]
+    raise OSError(0, f"host {host!r} has no internet address")
+
+
+cdef int check_port(object port, str name, int low) except? -1:
+    return check_int(port, name, low, 65535)

@@ -1,0 +1,249 @@
+# The worker's turn with the interpreter lock: the one place where a program's functions are called.
+#
+# The interpreter lock is taken once for all events of a turn. An exception ends the session it was raised for and nothing else.
+
+import logging as _logging
+
+from cpython.object cimport PyObject_IsTrue
+
+cdef extern from "Python.h":
+    object PyObject_Vectorcall(object callable, PyObject *const *args, size_t nargs, object kwnames)
+    PyObject *PyMethod_GET_FUNCTION(object method)
+    PyObject *PyMethod_GET_SELF(object method)
+    bint PyMethod_Check(object o)
+
+cdef extern from *:
+    """
+    /* Call a method with its self put in front, as a bound method would after checking more. */
+    static inline PyObject *call_method2(PyObject *function, PyObject *self, PyObject *a, PyObject *b)
+    {
+        PyObject *args[4] = {NULL, self, a, b};
+        return PyObject_Vectorcall(function, args + 1, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    }
+    static inline PyObject *call_bound2(PyObject *bound, PyObject *a, PyObject *b)
+    {
+        PyObject *args[3] = {NULL, a, b};
+        return PyObject_Vectorcall(bound, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    }
+    """
+    object call_method2(PyObject *function, PyObject *self, object a, object b)
+    object call_bound2(PyObject *bound, object a, object b)
+
+_log = _logging.getLogger("iocp")
+
+
+cdef object call2(PyObject *function, PyObject *self, object a, object b):
+    if self != NULL:
+        return call_method2(function, self, a, b)
+    return call_bound2(function, a, b)
+
+
+cdef void handler_failed(Worker *w, Session s, str name):
+    """Called in an except block."""
+    counter_own(&w.handler_errors, 1)
+    _log.exception("%s failed for %r", name, s)
+    if s is not None:
+        cut(&s.c, HANDLER_ERROR, 0, ENDING)
+
+
+cdef void after_packet(Engine engine, Worker *w, Session s) except *:
+    """The session is not logged in yet: does it count as logged in now?"""
+    if engine.logged_in is None or PyObject_IsTrue(engine.logged_in(s)):
+        s.c.logged_in = 1
+
+
+cdef void call_packets(Engine engine, Worker *w, Event *e):
+    cdef Connection *c = e.connection
+    cdef Session s = <Session>c.session
+    cdef FramingRules *rules = &engine.core.framing
+    cdef const char *at = e.data
+    cdef const char *end = e.data + e.size
+    cdef PyObject *function = engine.packet_function
+    cdef PyObject *self = engine.packet_self
+    cdef size_t size
+    cdef list packets
+    try:
+        if engine.batch_packets:
+            packets = []
+            while at < end:
+                size = <size_t>packet_size(rules, at)
+                packets.append(PyBytes_FromStringAndSize(at, size))
+                at += size
+            if c.state == OPEN:
+                counter_own(&w.callbacks, 1)
+                call2(function, self, s, packets)
+                if not c.logged_in:
+                    after_packet(engine, w, s)
+        else:
+            while at < end and c.state == OPEN:
+                size = <size_t>packet_size(rules, at)
+                counter_own(&w.callbacks, 1)
+                call2(function, self, s, PyBytes_FromStringAndSize(at, size))
+                at += size
+                if not c.logged_in:
+                    after_packet(engine, w, s)
+    except BaseException:
+        handler_failed(w, s, "on_packets" if engine.batch_packets else "on_packet")
+    if e.after != NO_REASON:
+        cut(c, e.after, 0, ENDING)
+
+
+cdef void call_connect(Engine engine, Worker *w, Session s):
+    s.c.introduced = 1
+    counter_own(&w.callbacks, 1)
+    try:
+        engine.on_connect(s)
+    except BaseException:
+        handler_failed(w, s, "on_connect")
+
+
+cdef void accepted(Engine engine, Worker *w, Event *e):
+    """A connection was accepted: from here on it is a session."""
+    cdef Core *core = engine.core
+    cdef Session s
+    cdef Connection *c
+    cdef bint known
+    try:
+        s = new_session(engine)
+    except MemoryError:
+        closesocket(e.socket)
+        uncount_address(core, e.counted)
+        counter_add(&core.sessions, -1)
+        counter_add(&core.ended[OUT_OF_MEMORY], 1)
+        return
+    c = &s.c
+    e.connection = c
+    c.socket = e.socket
+    c.counted = e.counted
+    read_address(&e.peer, c.address, &c.family, &c.port, &c.scope)
+    c.spared = is_loopback(c.address, c.family)
+    c.state = OPEN
+    c.owner = w
+    mutex_lock(&core.group_lock)
+    known = members_add(&core.everyone, c)
+    mutex_unlock(&core.group_lock)
+    SetFileCompletionNotificationModes(<HANDLE>c.socket, FILE_SKIP_COMPLETION_PORT_ON_SUCCESS | FILE_SKIP_SET_EVENT_ON_HANDLE)
+    if CreateIoCompletionPort(<HANDLE>c.socket, core.port, <ULONG_PTR>c, 0) == NULL or not known:
+        cut(c, OUT_OF_MEMORY, WSAGetLastError(), ENDING)
+        return
+    if counter_get(&core.stopping):
+        cut(c, SERVER_STOPPED, 0, ENDING)
+        return
+    spin_lock(&c.lock)
+    guard_arm(c)
+    spin_unlock(&c.lock)
+    call_connect(engine, w, s)
+
+
+cdef void ended(Engine engine, Worker *w, Connection *c):
+    cdef Session s = <Session>c.session
+    leave_groups(c)
+    counter_own(&w.callbacks, 1)
+    try:
+        engine.on_disconnect(s, _REASONS[c.reason])
+    except BaseException:
+        counter_own(&w.handler_errors, 1)
+        _log.exception("on_disconnect failed for %r", s)
+
+
+cdef void call_posted(Engine engine, Worker *w):
+    """The calls post() left. Those they post themselves wait for the next turn."""
+    cdef Py_ssize_t count = len(engine.calls)
+    w.has_calls = False
+    while count > 0:
+        count -= 1
+        try:
+            fn, args = engine.calls.popleft()
+        except IndexError:      # another worker was faster
+            return
+        counter_own(&w.callbacks, 1)
+        try:
+            fn(*args)
+        except BaseException:
+            counter_own(&w.handler_errors, 1)
+            _log.exception("a call made with post() failed: %r", fn)
+
+
+cdef void call_fired(Engine engine, Worker *w):
+    cdef Core *core = engine.core
+    cdef TimerNode *node = w.fired
+    cdef TimerNode *next
+    cdef Timer t
+    cdef int64_t now
+    w.fired = NULL
+    while node != NULL:
+        next = node.next
+        t = <Timer>node.timer
+        timer_hand_back(core, node)
+        if not t.ended:
+            counter_own(&w.timers_fired, 1)
+            counter_own(&w.callbacks, 1)
+            if not t.interval:
+                t.ended = True
+            try:
+                t.fn(*t.args)
+            except BaseException:
+                counter_own(&w.handler_errors, 1)
+                _log.exception("a timer's function failed: %r", t.fn)
+        if t.ended:
+            t.fn = None
+            t.args = None
+            Py_DECREF(t)        # the wheel's
+        else:
+            # From the time it was due and not from now: no drift. Calls missed meanwhile are left out.
+            now = tick_of(core, port_now())
+            t.node.due += t.interval
+            if t.node.due <= now:
+                t.node.due += (now - t.node.due) // t.interval * t.interval + t.interval
+            timer_start(core, &t.node, t.node.due)
+            if t.ended and timer_stop(core, &t.node):   # cancelled on another thread in between
+                Py_DECREF(t)
+        node = next
+
+
+cdef void reap_sessions(Engine engine, Worker *w):
+    cdef Core *core = engine.core
+    cdef Connection *c = w.reaped
+    cdef Connection *next
+    cdef Session s
+    w.reaped = NULL
+    while c != NULL:
+        next = c.next_held
+        mutex_lock(&core.group_lock)
+        members_discard(&core.everyone, c)
+        mutex_unlock(&core.group_lock)
+        leave_groups(c)
+        free(c.in_more)
+        c.in_more = NULL
+        s = <Session>c.session
+        counter_add(&core.alive, -1)
+        Py_DECREF(s)            # the core's, from new_session
+        c = next
+
+
+cdef void dispatch(Engine engine, Worker *w):
+    cdef int64_t began = port_now()
+    cdef Event *e
+    cdef int i
+    for i in range(w.event_count):
+        e = &w.events[i]
+        if e.kind == EVENT_PACKETS:
+            call_packets(engine, w, e)
+        elif e.kind == EVENT_ACCEPTED:
+            accepted(engine, w, e)
+        elif e.kind == EVENT_CONNECTED:
+            call_connect(engine, w, <Session>e.connection.session)
+        else:
+            ended(engine, w, e.connection)
+    if w.fired != NULL:
+        call_fired(engine, w)
+    if w.has_calls:
+        call_posted(engine, w)
+    if w.must_stop:
+        w.must_stop = False
+        stop_step(engine, w)
+    if w.reaped != NULL:
+        reap_sessions(engine, w)
+    counter_own(&w.callback_time, port_now() - began)
+    if counter_get(&engine.core.stopping):
+        quit_if_done(engine)

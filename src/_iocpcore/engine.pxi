@@ -1,0 +1,550 @@
+# class Engine: a port with its workers. Server and Client (server.pxi) are engines.
+
+import atexit as _atexit
+import errno as _errno
+import collections as _collections
+import os as _os
+import sys as _sys
+import threading as _threading
+import time as _time
+import weakref as _weakref
+
+from iocp.framing import Framing as _Framing
+from iocp.handler import Handler as _Handler
+from iocp.limits import Limits as _Limits
+from iocp.stats import Stats as _Stats
+
+cdef bint _IS_WINDOWS = _sys.platform == "win32"
+cdef tuple _BACKENDS = ("iocp", "io_uring", "epoll")    # by the port's numbers; best first
+cdef dict _REASONS = {int(reason): reason for reason in _Reason}
+
+cdef int _startup_error = port_startup()
+
+cdef enum:
+    NEW = 0
+    RUNNING = 1
+    STOPPED = 2
+
+cdef enum:
+    STOP_STEP = 20          # milliseconds between the looks of a stop that waits for slow peers
+
+
+def backend_report():
+    """(name, works, why or why not) for every backend this build knows, best first."""
+    cdef char reason[512]
+    cdef list found = []
+    cdef int number, works
+    for number, name in enumerate(_BACKENDS):
+        if (name == "iocp") == bool(_IS_WINDOWS):
+            works = port_probe(number, reason)
+            found.append((name, bool(works), (<bytes>reason).decode("utf-8", "replace")))
+    return found
+
+
+def available_backends():
+    """Backends that work on this machine, the one taken by default first."""
+    return [name for name, works, _ in backend_report() if works]
+
+
+def raise_open_files():
+    """Raise this process's limit of open files to what it may be; the limit now in force, -1 for none (Windows)."""
+    return port_raise_open_files()
+
+
+cdef tuple choose_backend(object wanted):
+    """(number, reason) of the backend to use. A wanted one that does not work is an error, never a silent change."""
+    cdef str source = "backend"
+    if wanted is None:
+        wanted = _os.environ.get("IOCP_BACKEND") or None
+        source = "IOCP_BACKEND"
+    report = backend_report()
+    if wanted is None:
+        refused = ""
+        for name, works, reason in report:
+            if works:
+                return _BACKENDS.index(name), (f"the best that works here: {reason}" + refused)
+            refused += f"; {name} is not available: {reason}"
+        raise RuntimeError("no backend works on this machine" + refused)
+    for name, works, reason in report:
+        if name == wanted:
+            if works:
+                return _BACKENDS.index(name), f"asked for with {source}: {reason}"
+            raise RuntimeError(f"{source}={wanted!r} does not work here: {reason}")
+    if wanted in _BACKENDS:
+        raise RuntimeError(f"{source}={wanted!r} is another system's; this one has {', '.join(name for name, _, _ in report)}")
+    raise ValueError(f"{source} must be one of {', '.join(_BACKENDS)}, not {wanted!r}")
+
+
+cdef int check_int(object value, str name, int low, int high) except? -1:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an int, not {value!r}")
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be between {low} and {high}, not {value!r}")
+    return value
+
+
+cdef int64_t nanoseconds(object seconds):
+    return 0 if seconds is None else max(1, <int64_t>(<double>seconds * 1e9))
+
+
+cdef void read_rules(Rules *rules, object limits):
+    rules.sessions = limits.sessions or 0
+    rules.sessions_per_address = limits.sessions_per_address or 0
+    rules.packets_per_second = limits.packets_per_second or 0
+    rules.login_timeout = nanoseconds(limits.login_timeout)
+    rules.idle_timeout = nanoseconds(limits.idle_timeout)
+    rules.send_timeout = nanoseconds(limits.send_timeout)
+    rules.queued_bytes = limits.queued_bytes or 0
+    rules.pause_above = rules.queued_bytes // 4 if rules.queued_bytes else PAUSE_DEFAULT
+    rules.spare_loopback_addresses = limits.spares_loopback("sessions_per_address")
+    rules.spare_loopback_rate = limits.spares_loopback("packets_per_second")
+
+
+# Wake a worker for what `key` says. The lock is for engines that are being closed at the same time.
+cdef void wake(Core *core, int key) noexcept nogil:
+    mutex_lock(&core.attention_lock)
+    if core.port != NULL:
+        PostQueuedCompletionStatus(core.port, 0, key, NULL)
+    mutex_unlock(&core.attention_lock)
+
+
+cdef class Engine:
+    """A completion port with its workers, timers and outgoing connections. See the stub."""
+    cdef Core *core
+    cdef readonly object handler
+    cdef readonly str backend
+    cdef readonly str backend_reason
+    cdef readonly object framing
+    cdef readonly object limits
+    cdef int life
+    cdef object starting        # a lock: start and stop from several threads
+    cdef object asked           # an event: to stop
+    cdef object calls           # a deque of what post() left
+    cdef list threads
+    cdef object runs_in         # the thread that is inside run()
+    cdef object interrupted     # the KeyboardInterrupt that ended it
+    # The handler's methods, looked up once
+    cdef PyObject *packet_function
+    cdef PyObject *packet_self
+    cdef object packet_callable
+    cdef bint batch_packets
+    cdef object on_connect
+    cdef object on_disconnect
+    cdef object logged_in
+    cdef object __weakref__
+
+    def __cinit__(self):
+        self.core = NULL
+
+    cdef prepare(self, object handler, object workers, object backend, object framing, object limits, object concurrent):
+        cdef Core *core
+        cdef int i, number
+        if _startup_error:
+            raise error_of(_startup_error)
+        if not isinstance(handler, _Handler):
+            raise TypeError(f"handler must be an instance of iocp.Handler, not {handler!r}")
+        if not isinstance(framing, _Framing):
+            raise TypeError(f"framing must be an iocp.Framing, not {framing!r}")
+        if not isinstance(limits, _Limits):
+            raise TypeError(f"limits must be an iocp.Limits, not {limits!r}")
+        count = check_int(workers, "workers", 0, 256) or port_cpu_count()
+        number, self.backend_reason = choose_backend(backend)
+        self.backend = _BACKENDS[number]
+        self.handler = handler
+        self.framing = framing
+        self.limits = limits
+        self.starting = _threading.RLock()
+        self.asked = _threading.Event()
+        self.calls = _collections.deque()
+        self.threads = []
+        self.read_handler()
+        core = <Core *>calloc(1, sizeof(Core))
+        if core == NULL:
+            raise MemoryError()
+        self.core = core
+        core.backend = number
+        core.worker_count = count
+        core.concurrent = bool(concurrent)
+        core.began = port_now()
+        core.framing.header = framing.length_bytes
+        core.framing.big_endian = framing.byteorder == "big"
+        core.framing.counts_header = framing.counts_header
+        core.framing.max_size = framing.max_size
+        read_rules(&core.rules, limits)
+        core.flush_time = 1000000000
+        counter_set(&core.waited_for, <int64_t>1 << 62)
+        wheel_init(&core.wheel)
+        mutex_init(&core.baton)
+        mutex_init(&core.attention_lock)
+        mutex_init(&core.group_lock)
+        mutex_init(&core.address_lock)
+        core.listener = INVALID_SOCKET
+        core.address_slots = ADDRESS_SLOTS
+        core.addresses = <AddressCount **>calloc(ADDRESS_SLOTS, sizeof(AddressCount *))
+        core.workers = <Worker *>calloc(count, sizeof(Worker))
+        if core.addresses == NULL or core.workers == NULL:
+            raise MemoryError()
+        for i in range(count):
+            core.workers[i].core = core
+            core.workers[i].number = i
+        core.port = port_create(number, count)
+        if core.port == NULL:
+            raise error_of(WSAGetLastError())
+        core.sends_in_flight = port_sends_in_flight(core.port)
+
+    def __dealloc__(self):
+        cdef Core *core = self.core
+        cdef int i
+        if core == NULL:
+            return
+        if core.port != NULL:
+            self.close_port()
+        pool_free(&core.pool)
+        if core.workers != NULL:
+            for i in range(core.worker_count):
+                free(core.workers[i].arena)
+        free(core.workers)
+        free(core.addresses)
+        free(core.accepts)
+        free(core.everyone.list)
+        mutex_destroy(&core.wheel.lock)
+        mutex_destroy(&core.baton)
+        mutex_destroy(&core.attention_lock)
+        mutex_destroy(&core.group_lock)
+        mutex_destroy(&core.address_lock)
+        free(core)
+
+    cdef read_handler(self):
+        handler = self.handler
+        self.batch_packets = hasattr(handler, "on_packets")
+        self.packet_callable = handler.on_packets if self.batch_packets else handler.on_packet
+        self.on_connect = handler.on_connect
+        self.on_disconnect = handler.on_disconnect
+        # Asking the default, which says yes to all, would cost a call for nothing.
+        asks = getattr(type(handler), "logged_in", None) is not _Handler.logged_in or "logged_in" in vars(handler)
+        self.logged_in = handler.logged_in if asks else None
+        if PyMethod_Check(self.packet_callable):
+            self.packet_function = PyMethod_GET_FUNCTION(self.packet_callable)
+            self.packet_self = PyMethod_GET_SELF(self.packet_callable)
+        else:
+            self.packet_function = <PyObject *>self.packet_callable
+            self.packet_self = NULL
+
+    cdef open(self):
+        """What a kind of engine does before its workers run."""
+
+    cdef begin(self):
+        """... and after."""
+
+    cdef check_new(self):
+        if self.life == RUNNING:
+            raise RuntimeError("this engine runs already")
+        if self.life == STOPPED:
+            raise RuntimeError("this engine has stopped; make a new one")
+
+    cdef allocate(self):
+        cdef int i
+        for i in range(self.core.worker_count):
+            if self.core.workers[i].arena == NULL:
+                self.core.workers[i].arena = <char *>malloc(ARENA)
+                if self.core.workers[i].arena == NULL:
+                    raise MemoryError("no memory for the workers' arenas")
+
+    cdef launch(self):
+        """Listen, tell the handler, let the workers in."""
+        self.check_new()
+        self.allocate()
+        self.open()
+        try:
+            self.life = RUNNING
+            self.handler.on_start(self)
+        except BaseException:
+            self.life = STOPPED
+            self.close_port()
+            raise
+        counter_set(&self.core.quit_posted, 0)
+
+    def start(self):
+        cdef int i
+        with self.starting:
+            self.launch()
+            for i in range(self.core.worker_count):
+                # Daemons, so that a program that forgets to stop can end: the atexit hook stops them properly.
+                thread = _threading.Thread(target=self._work, args=(i,), name=f"iocp-worker-{i}", daemon=True)
+                self.threads.append(thread)
+            for thread in self.threads:
+                thread.start()
+            self.begin()
+            _engines.add(self)
+
+    def _work(self, int number):
+        port_block_signals()
+        name = f"iocp-worker-{number}".encode()
+        port_name_thread(name)
+        run_worker(self, &self.core.workers[number])
+
+    def run(self):
+        with self.starting:
+            if self.core.worker_count != 1:
+                raise RuntimeError(f"run() makes the calling thread the only worker: use workers=1, not {self.core.worker_count}")
+            self.launch()
+            self.runs_in = _threading.current_thread()
+            self.begin()
+        try:
+            run_worker(self, &self.core.workers[0])
+        finally:
+            self.runs_in = None
+            self.finish()
+        if self.interrupted is not None:
+            raise self.interrupted
+
+    def request_stop(self):
+        self.asked.set()
+        if counter_get(&self.core.stopping) == 0:
+            counter_add(&self.core.stopping, 1)
+            wake(self.core, KEY_STOP)
+
+    def wait(self, timeout=None):
+        return self.asked.wait(timeout)
+
+    def stop(self, timeout=5.0):
+        cdef double seconds = ticks(timeout, "timeout") / 1000.0
+        cdef double deadline
+        with self.starting:
+            if self.life == NEW:
+                self.life = STOPPED
+                self.asked.set()
+                self.close_port()
+                return
+        if self.life == STOPPED:
+            return
+        self.core.flush_time = <int64_t>(min(seconds / 2, 2.0) * 1e9)
+        self.request_stop()
+        current = _threading.current_thread()
+        if current is self.runs_in or current in self.threads:
+            return
+        deadline = _time.monotonic() + seconds
+        runs_in = self.runs_in
+        if runs_in is not None:
+            while self.life == RUNNING and _time.monotonic() < deadline:
+                self.asked.wait(0.001)
+                runs_in.join(0.005)
+            if self.life == RUNNING:
+                raise TimeoutError(f"the engine did not stop within {seconds} s: a handler still runs")
+            return
+        for thread in self.threads:
+            thread.join(max(0.0, deadline - _time.monotonic()))
+        stuck = [thread.name for thread in self.threads if thread.is_alive()]
+        if stuck:
+            raise TimeoutError(f"the engine did not stop within {seconds} s: a handler still runs on {', '.join(stuck)}")
+        self.finish()
+
+    cdef finish(self):
+        """After the workers have left."""
+        with self.starting:
+            if self.life == STOPPED:
+                return
+            self.life = STOPPED
+            self.calls.clear()
+            drop_timers(self)
+            self.close_port()
+            _engines.discard(self)
+
+    cdef close_port(self):
+        cdef Core *core = self.core
+        mutex_lock(&core.attention_lock)
+        if core.listener != INVALID_SOCKET:
+            closesocket(core.listener)
+            core.listener = INVALID_SOCKET
+        if core.port != NULL:
+            CloseHandle(core.port)
+            core.port = NULL
+        mutex_unlock(&core.attention_lock)
+
+    @property
+    def workers(self):
+        return self.core.worker_count
+
+    @property
+    def running(self):
+        return self.life == RUNNING and not self.asked.is_set()
+
+    def broadcast(self, packet, exclude=None):
+        cdef Connection *without = connection_or_null(exclude)
+        cdef Buffer *shared = share(self.core, packet)
+        return members_send(self.core, &self.core.everyone, shared, without)
+
+    def multicast(self, sessions, packet, exclude=None):
+        cdef Buffer *shared = share(self.core, packet)
+        cdef int64_t sent = 0
+        cdef Session s
+        try:
+            for session in sessions:
+                s = session
+                if s is None or s.engine is not self:
+                    raise ValueError(f"sessions must be of this engine, not {session!r}")
+                if s is not exclude and shared.used and enqueue_shared(&s.c, shared):
+                    sent += 1
+        finally:
+            counter_add(&self.core.packets_queued, sent)
+            buffer_release(&self.core.pool, shared)
+        return sent
+
+    def group(self):
+        return Group(self)
+
+    def sessions(self):
+        return members_sessions(self.core, &self.core.everyone)
+
+    def post(self, fn, *args):
+        if not callable(fn):
+            raise TypeError(f"fn must be callable, not {fn!r}")
+        if self.life == STOPPED:
+            return
+        self.calls.append((fn, args))
+        counter_add(&self.core.posted, 1)
+        if counter_swap(&self.core.calls_wake, 1) == 0:
+            wake(self.core, KEY_CALLS)
+
+    def call_later(self, delay, fn, *args):
+        cdef int64_t after = ticks(delay, "delay")
+        self.check_open("call_later")
+        return start_timer(self, after, 0, fn, args)
+
+    def call_every(self, interval, fn, *args):
+        cdef int64_t every = ticks(interval, "interval")
+        if every < 1:
+            raise ValueError(f"interval must be at least 0.001 seconds, not {interval!r}")
+        self.check_open("call_every")
+        return start_timer(self, every, every, fn, args)
+
+    cdef check_open(self, str what):
+        if self.life == STOPPED or (self.life == RUNNING and self.core.port == NULL):
+            raise RuntimeError(f"{what}: this engine has stopped")
+
+    def connect(self, host, port, *, timeout=10.0, data=None, source=None):
+        self.check_open("connect")
+        if counter_get(&self.core.stopping):
+            raise RuntimeError("connect: this engine is stopping")
+        return start_connect(self, host, port, timeout, data, source)
+
+    def stats(self):
+        return snapshot(self)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.stop()
+
+    def __repr__(self):
+        state = ("new", "running", "stopped")[self.life]
+        return f"<{type(self).__name__} {self.backend}, {self.core.worker_count} workers, {state}>"
+
+
+_engines = _weakref.WeakSet()
+
+
+@_atexit.register
+def _stop_engines():
+    for engine in list(_engines):
+        try:
+            engine.stop(1.0)
+        except TimeoutError as stuck:
+            _log.warning("%s", stuck)
+
+
+cdef void run_worker(Engine engine, Worker *w):
+    """A worker's life. The interpreter lock is held at its beginning and end, and for `dispatch` in between."""
+    global worker_of_thread
+    cdef Core *core = engine.core
+    worker_of_thread = w
+    interrupted = None
+    while not w.quit:
+        with nogil:
+            turn(w)
+            enter_handlers(w)
+        dispatch(engine, w)
+        leave_handlers(w)
+        if w.signal_came:
+            w.signal_came = False
+            try:
+                PyErr_CheckSignals()
+            except BaseException as error:  # KeyboardInterrupt, where nobody installed another handler
+                interrupted = error
+                engine.request_stop()
+    worker_of_thread = NULL
+    # The next one, if there is one. A worker could dequeue two quits at once, so they come one at a time.
+    if counter_add(&core.quit_posted, 1) <= core.worker_count:
+        wake(core, KEY_QUIT)
+    if interrupted is not None:
+        engine.interrupted = interrupted
+
+
+cdef void stop_step(Engine engine, Worker *w):
+    """Stop accepting, flush, cancel, drain: as far as it goes now. Called again until all is done."""
+    cdef Core *core = engine.core
+    cdef int64_t stage = counter_get(&core.stopping)
+    cdef uint32_t i
+    engine.asked.set()
+    if stage < 2:
+        counter_set(&core.stopping, 2)
+        try:
+            engine.handler.on_stop(engine)
+        except BaseException:
+            counter_own(&w.handler_errors, 1)
+            _log.exception("on_stop failed")
+        end_all(core, FLUSHING)
+        core.stop_deadline = port_now() + core.flush_time
+    elif stage == 2 and port_now() >= core.stop_deadline:
+        counter_set(&core.stopping, 3)
+        end_all(core, ENDING)
+    # Again and again, since a worker may have issued another one while the others were being cancelled.
+    if core.listener != INVALID_SOCKET and counter_get(&core.accepts_in_flight):
+        CancelIoEx(<HANDLE>core.listener, NULL)
+    timer_start(core, &core.stop_timer, due_in(core, port_now(), STOP_STEP * <int64_t>1000000))
+
+
+cdef void end_all(Core *core, int state) noexcept nogil:
+    cdef Connection *c
+    cdef uint32_t i
+    cdef int to
+    mutex_lock(&core.group_lock)
+    for i in range(core.everyone.count):
+        c = core.everyone.list[i]
+        # Who is not connected yet has nothing to flush; who only waits for the peer's end has waited long enough.
+        to = ENDING if c.state == CONNECTING or c.state == FINISHING else state
+        cut(c, SERVER_STOPPED, 0, to)
+    mutex_unlock(&core.group_lock)
+
+
+cdef void quit_if_done(Engine engine) noexcept:
+    cdef Core *core = engine.core
+    if (counter_get(&core.stopping) >= 2 and counter_get(&core.alive) == 0 and counter_get(&core.sessions) == 0
+            and counter_get(&core.accepts_in_flight) == 0 and counter_get(&core.ops_in_flight) == 0
+            and counter_swap(&core.quit_posted, 1) == 0):
+        wake(core, KEY_QUIT)
+
+
+cdef drop_timers(Engine engine):
+    """Give up the references of timers that will never fire."""
+    cdef Wheel *wheel = &engine.core.wheel
+    cdef TimerNode *node
+    cdef TimerNode *next
+    cdef Timer t
+    cdef int level, slot
+    for level in range(WHEEL_LEVELS):
+        for slot in range(WHEEL_SLOTS):
+            mutex_lock(&wheel.lock)
+            node = wheel_empty(wheel, level, slot)
+            mutex_unlock(&wheel.lock)
+            while node != NULL:
+                next = node.next
+                if node.timer != NULL:
+                    t = <Timer>node.timer
+                    t.ended = True
+                    t.fn = None
+                    t.args = None
+                    Py_DECREF(t)
+                node = next

@@ -1,0 +1,198 @@
+# What waits to be sent to a connection: a list of segments, each a stretch of a buffer.
+#
+# A packet is copied behind the last one as long as that buffer belongs to this queue alone and has room. A thousand sends in
+# one callback fill a few buffers, which leave in one gathered WSASend (settle.pxi). A packet for many receivers lies in one
+# buffer, which the segments of all of them point to.
+
+
+# Put `c` on the list of those to be settled. With its lock held; whoever owns it settles it anyway.
+cdef inline bint must_schedule(Connection *c) noexcept nogil:
+    if c.scheduled or (c.owner != NULL and c.owner == <Worker *>worker_of_thread):
+        return False
+    c.scheduled = 1
+    return True
+
+
+# After must_schedule() said yes, and with no lock held.
+cdef void schedule(Connection *c) noexcept nogil:
+    cdef Core *core = c.core
+    cdef Worker *w = <Worker *>worker_of_thread
+    if w != NULL and w.core == core:
+        c.next = w.dirty
+        w.dirty = c
+        return
+    mutex_lock(&core.attention_lock)
+    c.next = core.attention
+    core.attention = c
+    mutex_unlock(&core.attention_lock)
+    if counter_swap(&core.attention_wake, 1) == 0:
+        PostQueuedCompletionStatus(core.port, 0, KEY_ATTENTION, NULL)
+
+
+# Leave the states in which the program uses the connection. With its lock held; schedule it afterwards.
+cdef void begin_end(Connection *c, int reason, int error, int state) noexcept nogil:
+    if c.state >= state:
+        return
+    if c.state <= OPEN:
+        c.reason = <uint8_t>reason
+        c.error = error
+    elif c.state == FLUSHING and is_abuse(reason) and not c.told:
+        c.reason = <uint8_t>reason
+    c.state = <uint8_t>state
+
+
+cdef void cut(Connection *c, int reason, int error, int state) noexcept nogil:
+    cdef bint must
+    spin_lock(&c.lock)
+    begin_end(c, reason, error, state)
+    must = must_schedule(c)
+    spin_unlock(&c.lock)
+    if must:
+        schedule(c)
+
+
+cdef inline void append_segment(Connection *c, Segment *s) noexcept nogil:
+    s.next = NULL
+    if c.last != NULL:
+        c.last.next = s
+    else:
+        c.first = s
+    c.last = s
+
+
+# Room for `size` bytes at the end of the queue, in one buffer; NULL: no memory. With the lock held.
+cdef char *reserve(Connection *c, size_t size) noexcept nogil:
+    cdef Segment *s = c.last
+    cdef Buffer *b
+    cdef char *place
+    if s == NULL or not s.own or s.buffer.capacity - s.buffer.used < size:
+        # A second buffer shows that this connection sends a lot at once: give it a larger one.
+        b = buffer_take(&c.core.pool, size if s == NULL or size > CLASS_SIZES[1] else CLASS_SIZES[1])
+        s = segment_take(&c.core.pool)
+        if b == NULL or s == NULL:
+            if b != NULL:
+                buffer_release(&c.core.pool, b)
+            if s != NULL:
+                s.next = NULL
+                free(s)
+            return NULL
+        s.buffer = b
+        s.start = b.data
+        s.length = 0
+        s.own = 1
+        append_segment(c, s)
+    place = s.start + s.length
+    s.length += <uint32_t>size
+    s.buffer.used += <uint32_t>size
+    return place
+
+
+# What follows a packet that could not be queued. With the lock held. NO_REASON: it may be queued.
+cdef inline int judge_queue(Connection *c, size_t size) noexcept nogil:
+    if c.core.rules.queued_bytes and c.queued + <int64_t>size > c.core.rules.queued_bytes:
+        return SLOW_RECEIVER
+    if size > 0x7FFFFFFF:
+        return OUT_OF_MEMORY
+    return NO_REASON
+
+
+# Queue a copy of a packet. Whether it was queued; if not, the connection has ended or ends now.
+cdef bint enqueue_copy(Connection *c, const char *data, size_t size) noexcept nogil:
+    cdef char *place
+    cdef bint must = False, queued = False
+    cdef int verdict
+    spin_lock(&c.lock)
+    if c.state <= OPEN:
+        verdict = judge_queue(c, size)
+        if verdict == NO_REASON:
+            place = reserve(c, size)
+            if place != NULL:
+                memcpy(place, data, size)
+                c.queued += size
+                queued = True
+            else:
+                verdict = OUT_OF_MEMORY
+        if not queued:
+            begin_end(c, verdict, 0, ENDING)
+        must = must_schedule(c)
+    spin_unlock(&c.lock)
+    if must:
+        schedule(c)
+    return queued
+
+
+# Queue a reference to a packet that lies in `shared` alone.
+cdef bint enqueue_shared(Connection *c, Buffer *shared) noexcept nogil:
+    cdef Segment *s
+    cdef char *place
+    cdef bint must = False, queued = False
+    cdef int verdict
+    cdef uint32_t size = shared.used
+    spin_lock(&c.lock)
+    if c.state <= OPEN:
+        verdict = judge_queue(c, size)
+        if verdict == NO_REASON:
+            if c.last != NULL and size < SHARE_FROM:
+                place = reserve(c, size)
+                if place != NULL:
+                    memcpy(place, shared.data, size)
+                    queued = True
+            else:
+                s = segment_take(&c.core.pool)
+                if s != NULL:
+                    counter_add(&shared.references, 1)
+                    s.buffer = shared
+                    s.start = shared.data
+                    s.length = size
+                    s.own = 0
+                    append_segment(c, s)
+                    queued = True
+            if not queued:
+                verdict = OUT_OF_MEMORY
+        if queued:
+            c.queued += size
+        else:
+            begin_end(c, verdict, 0, ENDING)
+        must = must_schedule(c)
+    spin_unlock(&c.lock)
+    if must:
+        schedule(c)
+    return queued
+
+
+# Throw away what is queued. With the lock held.
+cdef void drop_queue(Connection *c) noexcept nogil:
+    cdef Segment *s = c.first
+    while s != NULL:
+        c.queued -= s.length
+        s = s.next
+    segments_release(&c.core.pool, c.first)
+    c.first = NULL
+    c.last = NULL
+
+
+# Take up to GATHER segments and GATHER_BYTES off the queue into a send operation; the WSABUFs are filled too. With the lock held.
+cdef SendOperation *gather(Connection *c, WSABUF *buffers, DWORD *count) noexcept nogil:
+    cdef SendOperation *op = send_operation_take(&c.core.pool)
+    cdef Segment *s = c.first
+    cdef Segment *previous = NULL
+    cdef uint32_t bytes = 0
+    cdef DWORD n = 0
+    if op == NULL:
+        return NULL
+    while s != NULL and n < GATHER and (n == 0 or bytes + s.length <= GATHER_BYTES):
+        buffers[n].buf = s.start
+        buffers[n].len = s.length
+        bytes += s.length
+        n += 1
+        previous = s
+        s = s.next
+    op.first = c.first
+    previous.next = NULL
+    c.first = s
+    if s == NULL:
+        c.last = NULL
+    op.bytes = bytes
+    op.operation.connection = c
+    count[0] = n
+    return op

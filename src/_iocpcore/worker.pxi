@@ -1,0 +1,211 @@
+# One turn of a worker without the interpreter lock: wait for completions, receive, frame, send. It comes back when there is
+# something for Python to do, with the baton if handlers of different sessions must not overlap.
+
+
+cdef void completed(Worker *w, OVERLAPPED_ENTRY *entry) noexcept nogil:
+    """What the lecture's worker does with each completion: by the kind of its operation."""
+    cdef Core *core = w.core
+    cdef Operation *op = <Operation *>entry.lpOverlapped
+    cdef SendOperation *send
+    cdef Connection *c
+    cdef int error
+    if op == NULL:
+        posted(w, <int>entry.lpCompletionKey)
+    elif op.kind == RECEIVE:
+        c = op.connection
+        receive_completed(w, c, port_result(c.socket, &op.overlapped))
+    elif op.kind == SEND:
+        send = <SendOperation *>op
+        c = op.connection
+        error = port_result(c.socket, &op.overlapped)
+        spin_lock(&c.lock)
+        c.sends -= 1
+        c.queued -= send.bytes
+        c.send_began = w.now
+        if error:
+            fail(c, error)
+        spin_unlock(&c.lock)
+        counter_add(&core.ops_in_flight, -1)
+        if not error:
+            counter_own(&w.bytes_sent, send.bytes)
+        segments_release(&core.pool, send.first)
+        send_operation_release(&core.pool, send)
+        settle(w, c, False, False)
+    elif op.kind == ACCEPT:
+        accept_completed(w, <AcceptOperation *>op)
+    else:
+        connect_completed(w, op.connection)
+
+
+cdef void connect_completed(Worker *w, Connection *c) noexcept nogil:
+    cdef int error = port_result(c.socket, &c.receive.overlapped)
+    cdef bint made = False
+    if error == 0 and port_adopt(c.socket, INVALID_SOCKET) != 0:
+        error = WSAGetLastError()
+    spin_lock(&c.lock)
+    c.connecting = 0
+    c.receive.kind = RECEIVE        # the operation serves the receives from now on
+    counter_add(&c.core.ops_in_flight, -1)
+    if c.state == CONNECTING:
+        if error:
+            begin_end(c, CONNECT_FAILED, error, ENDING)
+        else:
+            made = True
+            c.state = OPEN
+            c.connected_at = w.now
+            c.last_packet = w.now
+            c.deadline = 0
+            own(w, c)
+            guard_arm(c)
+    spin_unlock(&c.lock)
+    if made:
+        counter_own(&w.connected, 1)
+        add_event(w, EVENT_CONNECTED, c)
+    else:
+        settle(w, c, False, False)
+
+
+# A packet of PostQueuedCompletionStatus: anything that is not I/O becomes an event of the same loop.
+cdef void posted(Worker *w, int key) noexcept nogil:
+    cdef Core *core = w.core
+    cdef Connection *first
+    if key == KEY_QUIT:
+        w.quit = True
+    elif key == KEY_CALLS:
+        counter_set(&core.calls_wake, 0)
+        w.has_calls = True
+    elif key == KEY_STOP:
+        w.must_stop = True
+    elif key == KEY_TIMERS:
+        counter_set(&core.timer_wake, 0)
+    elif key == KEY_ATTENTION:
+        counter_set(&core.attention_wake, 0)
+        mutex_lock(&core.attention_lock)
+        first = core.attention
+        core.attention = NULL
+        mutex_unlock(&core.attention_lock)
+        settle_list(w, first)
+
+
+# Timers that are due: guards are looked at here, the program's are left for the turn with the interpreter lock.
+cdef void fire_timers(Worker *w) noexcept nogil:
+    cdef Core *core = w.core
+    cdef TimerNode *node
+    cdef TimerNode *next
+    cdef TimerNode **end = &w.fired
+    mutex_lock(&core.wheel.lock)
+    node = wheel_advance(&core.wheel, tick_of(core, w.now))
+    mutex_unlock(&core.wheel.lock)
+    while end[0] != NULL:
+        end = &end[0].next
+    while node != NULL:
+        next = node.next
+        if node.connection != NULL:
+            guard_fired(w, node.connection)
+        elif node == &core.accept_timer:
+            accept_retry(w)
+        elif node == &core.stop_timer:
+            timer_hand_back(core, node)
+            w.must_stop = True
+        else:
+            node.next = NULL
+            end[0] = node
+            end = &node.next
+        node = next
+
+
+# Milliseconds until the next timer, and say what is waited for.
+cdef DWORD time_to_wait(Worker *w) noexcept nogil:
+    cdef Core *core = w.core
+    cdef int64_t tick, left
+    mutex_lock(&core.wheel.lock)
+    tick = wheel_next(&core.wheel)
+    counter_set(&core.waited_for, tick if tick >= 0 else <int64_t>1 << 62)
+    mutex_unlock(&core.wheel.lock)
+    if tick < 0:
+        return INFINITE
+    left = tick * 1000000 + core.began - port_now()
+    if left <= 0:
+        return 0
+    left = (left + 999999) // 1000000
+    return <DWORD>left if left < 0x7FFFFFFF else 0x7FFFFFFF
+
+
+cdef inline bint has_work_for_python(Worker *w) noexcept nogil:
+    return (w.event_count or w.fired != NULL or w.reaped != NULL or w.has_calls or w.must_stop or w.signal_came or w.quit)
+
+
+# Handle what was dequeued, as long as there is room for events and bytes.
+cdef void handle_entries(Worker *w) noexcept nogil:
+    cdef Connection *c
+    while w.entry_next < w.entry_count and not events_full(w) and w.arena_used <= ARENA - 2 * RECEIVE_BUDGET:
+        w.entry_next += 1
+        completed(w, &w.entries[w.entry_next - 1])
+    while w.ready != NULL and not events_full(w) and w.arena_used <= ARENA - 2 * RECEIVE_BUDGET:
+        c = w.ready
+        w.ready = c.next_held
+        receive_completed(w, c, 0)
+
+
+cdef void turn(Worker *w) noexcept nogil:
+    cdef Core *core = w.core
+    cdef Connection *first
+    cdef ULONG removed
+    cdef DWORD wait
+    cdef int i
+    # What the handlers of the last turn left: their own connections, then all those they sent to or closed.
+    for i in range(w.event_count):
+        if w.events[i].buffer != NULL:
+            buffer_release(&core.pool, w.events[i].buffer)
+        w.events[i].buffer = NULL
+    i = w.event_count
+    w.event_count = 0
+    w.arena_used = 0
+    settle_events(w, i)
+    while True:
+        while w.dirty != NULL and not events_full(w):
+            first = w.dirty
+            w.dirty = NULL
+            settle_list(w, first)
+        if w.entry_next < w.entry_count or w.ready != NULL:
+            handle_entries(w)
+        if has_work_for_python(w):
+            return
+        if w.dirty != NULL or w.ready != NULL or w.entry_next < w.entry_count:
+            continue
+        wait = time_to_wait(w)
+        if GetQueuedCompletionStatusEx(core.port, w.entries, BATCH, &removed, wait, False):
+            w.entry_count = removed
+            counter_own(&w.batches, 1)
+            counter_own(&w.completions, removed)
+            if removed > <ULONG>counter_get(&w.largest_batch):
+                counter_set(&w.largest_batch, removed)
+        else:               # never read the count then
+            w.entry_count = 0
+            if SIGNAL_CAME and WSAGetLastError() == SIGNAL_CAME:
+                w.signal_came = True
+        w.entry_next = 0
+        w.now = port_now()
+        fire_timers(w)
+        handle_entries(w)
+
+
+# After the handlers: settle the connections of `count` events, whose array is free to be used again from its beginning.
+cdef void settle_events(Worker *w, int count) noexcept nogil:
+    cdef Connection *c
+    cdef int i
+    for i in range(count):
+        c = w.events[i].connection
+        # A settle may add an event (on_disconnect) at the front: never more of them than were read already.
+        if c != NULL:
+            settle(w, c, True, False)
+
+
+cdef void enter_handlers(Worker *w) noexcept nogil:
+    if not w.core.concurrent and w.core.worker_count > 1:
+        mutex_lock(&w.core.baton)
+
+
+cdef void leave_handlers(Worker *w) noexcept nogil:
+    if not w.core.concurrent and w.core.worker_count > 1:
+        mutex_unlock(&w.core.baton)

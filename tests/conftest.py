@@ -1,0 +1,66 @@
+"""One suite, each backend a parameter: a test that takes `backend` runs on every backend that works here.
+
+IOCP_TEST_BACKENDS=epoll,io_uring limits it. At the end pytest says how many tests passed on each backend.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import platform
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+import iocp
+
+_wanted = os.environ.get("IOCP_TEST_BACKENDS")
+BACKENDS = [
+    name for name in iocp.available_backends() if _wanted is None or name in _wanted.replace(" ", "").split(",")
+]
+_passed: Counter[str] = Counter()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "backend" in metafunc.fixturenames:
+        metafunc.parametrize("backend", BACKENDS, scope="session")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call" and report.passed:
+        parameters = report.nodeid.rpartition("[")[2].rstrip("]").split("-") if "[" in report.nodeid else []
+        names = [name for name in ("iocp", "io_uring", "epoll") if name in parameters]
+        _passed[names[0] if names else "no backend of its own"] += 1
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    text = ", ".join(f"{name} {count}" for name, count in sorted(_passed.items()))
+    terminalreporter.write_line(f"passed by backend ({platform.system()}): {text}")
+
+
+@pytest.fixture
+def balanced() -> Iterator[list[iocp.Engine]]:
+    """Engines put into this list are stopped at the end of the test, and their counters must balance."""
+    engines: list[iocp.Engine] = []
+    yield engines
+    for engine in engines:
+        engine.stop()
+    gc.collect()
+    for engine in engines:
+        assert_balanced(engine)
+
+
+def assert_balanced(engine: iocp.Engine) -> None:
+    """After stop: no operation, buffer or session is left, and each session that began has ended."""
+    stats = engine.stats()
+    assert (stats.ops_in_flight, stats.buffers_in_use, stats.sessions, stats.queued_bytes, stats.paused) == (0, 0, 0, 0, 0), stats
+    refused = sum(
+        count
+        for reason, count in stats.ended.items()
+        if reason in (iocp.Reason.TOO_MANY_SESSIONS, iocp.Reason.TOO_MANY_FROM_ADDRESS)
+    )
+    failed = sum(
+        count for reason, count in stats.ended.items() if reason in (iocp.Reason.CONNECT_FAILED, iocp.Reason.CONNECT_TIMEOUT)
+    )
+    assert sum(stats.ended.values()) - refused - failed >= stats.accepted, stats
