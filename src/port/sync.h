@@ -37,7 +37,11 @@ static inline int64_t counter_swap(counter_t *c, int64_t n) { return Interlocked
 /* One writer only: no locked instruction, but a reader never sees half a number. */
 static inline void counter_own(counter_t *c, int64_t n) { *c += n; }
 
+#ifdef _MSC_VER
 #define PORT_THREAD_LOCAL __declspec(thread)
+#else
+#define PORT_THREAD_LOCAL __thread
+#endif
 
 #else
 
