@@ -198,9 +198,10 @@ def _density(scene: Scene, width: int, height: int) -> Text:
             return "#4fc3f7"
         if not count[x, y]:
             return _DENSITY[0]
+        if most == 1:
+            return _DENSITY[3]
         # One piece is the first step, the most crowded spot the last, in between by the logarithm.
-        share = math.log(count[x, y]) / math.log(most) if most > 1 else 0.0
-        return _DENSITY[1 + max(1 if most == 1 else 0, round(share * (len(_DENSITY) - 2)))]
+        return _DENSITY[1 + round(math.log(count[x, y]) / math.log(most) * (len(_DENSITY) - 2))]
 
     lines = []
     for y in range(0, spots, 2):

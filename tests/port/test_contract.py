@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -40,15 +41,13 @@ def prebuilt() -> Path:
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if sys.platform == "win32":
         return prebuilt()
-    sys.path.insert(0, str(HERE))
+    # By its path: "build" is also the name of a package that many have installed.
+    tool = runpy.run_path(str(HERE / "build.py"))
     try:
-        import build
-    finally:
-        sys.path.remove(str(HERE))
-    try:
-        return build.build(tmp_path_factory.mktemp("contract") / "contract")
-    except build.BuildError as error:
+        out: Path = tool["build"](tmp_path_factory.mktemp("contract") / "contract")
+    except tool["BuildError"] as error:
         pytest.fail(str(error))
+    return out
 
 
 def run(program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
