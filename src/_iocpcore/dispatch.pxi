@@ -122,7 +122,7 @@ cdef void accepted(Engine engine, Worker *w, Event *e):
     mutex_lock(&core.group_lock)
     known = members_add(&core.everyone, c)
     mutex_unlock(&core.group_lock)
-    SetFileCompletionNotificationModes(<HANDLE>c.socket, FILE_SKIP_COMPLETION_PORT_ON_SUCCESS | FILE_SKIP_SET_EVENT_ON_HANDLE)
+    skip_successes(c)
     if CreateIoCompletionPort(<HANDLE>c.socket, core.port, <ULONG_PTR>c, 0) == NULL or not known:
         cut(c, OUT_OF_MEMORY, WSAGetLastError(), ENDING)
         return

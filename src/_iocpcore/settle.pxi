@@ -56,7 +56,7 @@ cdef void flush(Worker *w, Connection *c) noexcept nogil:
         spin_unlock(&c.lock)
         # Once this returns with "pending", another worker may have dequeued the completion and freed `op`.
         result = WSASend(c.socket, buffers, count, &sent, 0, &op.operation.overlapped, NULL)
-        error = WSAGetLastError() if result == SOCKET_ERROR else 0
+        error = WSAGetLastError() if result == SOCKET_ERROR else 0 if c.skips else WSA_IO_PENDING
         if error != WSA_IO_PENDING:
             counter_add(&c.core.ops_in_flight, -1)
             segments_release(&c.core.pool, op.first)
@@ -93,6 +93,13 @@ cdef inline bint wants_to_receive(Connection *c) noexcept nogil:
     return (c.state == OPEN and c.introduced) or c.state == FINISHING
 
 
+# Ask that what succeeds at once post no packet. Where the system will not have it, as below a Windows filter that is no file
+# system's, every success posts one, and is waited for.
+cdef void skip_successes(Connection *c) noexcept nogil:
+    c.skips = SetFileCompletionNotificationModes(
+        <HANDLE>c.socket, FILE_SKIP_COMPLETION_PORT_ON_SUCCESS | FILE_SKIP_SET_EVENT_ON_HANDLE) != 0
+
+
 # Issue the one receive: zero bytes, so that an idle connection pins no memory. With the lock held, so that whoever cuts the
 # connection afterwards finds it issued and cancels it.
 cdef void arm_receive(Worker *w, Connection *c) noexcept nogil:
@@ -105,7 +112,7 @@ cdef void arm_receive(Worker *w, Connection *c) noexcept nogil:
     c.receiving = 1
     counter_add(&c.core.ops_in_flight, 1)
     result = WSARecv(c.socket, &nothing, 1, &received, &flags, &c.receive.overlapped, NULL)
-    error = WSAGetLastError() if result == SOCKET_ERROR else 0
+    error = WSAGetLastError() if result == SOCKET_ERROR else 0 if c.skips else WSA_IO_PENDING
     if error == WSA_IO_PENDING:
         return
     if error == 0:

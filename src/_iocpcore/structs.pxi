@@ -136,6 +136,7 @@ ctypedef struct Connection:
     uint8_t forgotten       # socket closed, all given back but the object
     uint8_t reaped          # its last reference is being given up
     uint8_t outgoing
+    uint8_t skips           # FILE_SKIP_COMPLETION_PORT_ON_SUCCESS is set and confirmed: what succeeds at once posts no packet
     uint8_t logged_in
     uint8_t introduced      # on_connect was called
     int error               # the system's, with SYSTEM_ERROR and the like

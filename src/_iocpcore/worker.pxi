@@ -43,7 +43,7 @@ cdef void connect_completed(Worker *w, Connection *c) noexcept nogil:
     if error == 0 and port_adopt(c.socket, INVALID_SOCKET) != 0:
         error = WSAGetLastError()
     # Not before: a ConnectEx that succeeded at once would have posted no packet.
-    SetFileCompletionNotificationModes(<HANDLE>c.socket, FILE_SKIP_COMPLETION_PORT_ON_SUCCESS | FILE_SKIP_SET_EVENT_ON_HANDLE)
+    skip_successes(c)
     spin_lock(&c.lock)
     c.connecting = 0
     c.receive.kind = RECEIVE        # the operation serves the receives from now on

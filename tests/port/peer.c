@@ -12,6 +12,7 @@ typedef int length_t;
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -73,11 +74,33 @@ peer_t peer_socket(int version, int buffer)
     return (peer_t)s;
 }
 
+/* A call with a deadline is not started again by the kernel, and a ring's work for this thread interrupts it like a signal. */
+static int interrupted(void)
+{
+#ifdef _WIN32
+    return 0;
+#else
+    return errno == EINTR;
+#endif
+}
+
 int peer_connect(peer_t peer, int version, int port)
 {
     union address address;
     length_t length = loopback(&address, version, port);
-    return connect((SOCKET)peer, &address.any, length) == 0;
+    if (connect((SOCKET)peer, &address.any, length) == 0)
+        return 1;
+#ifndef _WIN32
+    if (interrupted()) { /* it goes on without us: see connect(2) */
+        struct pollfd wait = {.fd = (SOCKET)peer, .events = POLLOUT, .revents = 0};
+        int error = 0;
+        socklen_t size = sizeof error;
+        while (poll(&wait, 1, deadline_milliseconds()) < 0 && interrupted())
+            continue;
+        return getsockopt((SOCKET)peer, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0 && wait.revents != 0;
+    }
+#endif
+    return 0;
 }
 
 peer_t peer_open(int version, int port)
@@ -93,6 +116,8 @@ void peer_send(peer_t peer, const void *bytes, size_t size)
     const char *from = bytes;
     while (size > 0) {
         long sent = (long)send((SOCKET)peer, from, (int)(size < 65536 ? size : 65536), 0);
+        if (sent < 0 && interrupted())
+            continue;
         if (sent <= 0)
             FAIL("the peer could not send: error %d", last_error());
         from += sent;
@@ -102,7 +127,10 @@ void peer_send(peer_t peer, const void *bytes, size_t size)
 
 long peer_receive(peer_t peer, void *bytes, size_t size)
 {
-    long got = (long)recv((SOCKET)peer, bytes, (int)(size < 65536 ? size : 65536), 0);
+    long got;
+    do
+        got = (long)recv((SOCKET)peer, bytes, (int)(size < 65536 ? size : 65536), 0);
+    while (got < 0 && interrupted());
     if (got < 0) {
         int code = last_error();
 #ifdef _WIN32
@@ -169,7 +197,10 @@ peer_t peer_listen(int version, int backlog)
 
 peer_t peer_accept(peer_t listener)
 {
-    SOCKET s = accept((SOCKET)listener, NULL, NULL);
+    SOCKET s;
+    do
+        s = accept((SOCKET)listener, NULL, NULL);
+    while (s == INVALID_SOCKET && interrupted());
     if (s == INVALID_SOCKET)
         FAIL("nobody connected to the peer: error %d", last_error());
     set_deadline(s);

@@ -22,6 +22,8 @@ HERE = Path(__file__).resolve().parent
 CASES = re.findall(r"^CASE\((\w+)\)$", (HERE / "cases.h").read_text(encoding="utf-8"), re.MULTILINE)
 BACKENDS = ["iocp"] if sys.platform == "win32" else ["io_uring", "epoll"]
 SKIPPED = 77
+# On Windows one of the tests sends a Ctrl-Break, which must not reach pytest.
+NEW_GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 LONGEST = 180  # seconds; the program's own watchdog ends a test after 80
 
 
@@ -60,6 +62,8 @@ def run(program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         encoding="utf-8",
         errors="replace",
         timeout=LONGEST,
+        env={**os.environ, "CONTRACT_OWN_GROUP": "1"},
+        creationflags=NEW_GROUP,
     )
 
 

@@ -1,7 +1,7 @@
 /* The wait itself: time-outs, posts, batches, signals; and what the port says about errors and the machine. */
 #include "harness.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int64_t milliseconds_since(int64_t start)
@@ -146,6 +146,23 @@ void completions_and_posts_take_turns(void)
 
 #ifdef _WIN32
 
+/* In a process group of its own (test_contract.py makes one), so that nobody else hears the Ctrl-Break. */
+void console_event_is_posted_to_the_port(void)
+{
+    struct packet packet;
+    if (getenv("CONTRACT_OWN_GROUP") == NULL)
+        skip_test("it interrupts everything on this console; set CONTRACT_OWN_GROUP=1 in a process group of its own");
+    open_port(1);
+    port_route_console(the_port, 0xC0);
+    atomic_fetch_add(&posts_in_flight, 1); /* the handler's */
+    if (!GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, GetCurrentProcessId()))
+        skip_test("this process has no console (error %lu)", GetLastError());
+    CHECK_EQUAL(dequeue(&packet, 1, (DWORD)deadline_milliseconds()), 1);
+    CHECK(packet.operation == NULL && packet.key == 0xC0);
+    port_route_console(NULL, 0);
+    close_port();
+}
+
 void signal_ends_a_wait(void)
 {
     skip_test("Windows has no signals; port_route_console posts to the port instead");
@@ -155,6 +172,11 @@ void signal_ends_a_wait(void)
 
 #include <pthread.h>
 #include <signal.h>
+
+void console_event_is_posted_to_the_port(void)
+{
+    skip_test("consoles are Windows' own; here signals end a wait");
+}
 
 static volatile sig_atomic_t signals;
 
