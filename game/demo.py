@@ -4,19 +4,23 @@ who stands and watches, is told of it. At the end it checks that all saw all, an
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, Queue
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 import iocp
+from iocp._iocpcore import raise_open_files
 
 from .board import Board, Mark, Meter, Scene
 from .player import Players
-from .serve import stop_signals
 from .server import FRAMING
 
 if TYPE_CHECKING:
@@ -81,7 +85,8 @@ class ServerProcess:
             except Empty:
                 raise RuntimeError(f"the server did not start within {_PATIENCE:.0f} s") from None
             if line is None:
-                raise RuntimeError("\n".join(said) or "the server ended without a word")
+                self._lines.put(None)
+                raise RuntimeError("\n".join(said).removeprefix("iocp-chess: ") or "the server ended without a word")
             if line.startswith(_LISTENING):
                 where, _, what = line.removeprefix(_LISTENING).partition(" ")
                 host, _, port = where.rpartition(":")
@@ -100,35 +105,54 @@ class ServerProcess:
         said: list[str] = []
         while (line := self._lines.get(timeout=_PATIENCE)) is not None:
             said.append(line)
+        self._lines.put(None)
         return code, said
+
+
+@contextmanager
+def _stop_signals(stop: Callable[[], object]) -> Iterator[None]:
+    """Within this, Ctrl-C, SIGTERM and Ctrl-Break call `stop()`. On the main thread."""
+
+    def asked(number: int, frame: FrameType | None) -> None:
+        stop()
+
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+    before = {number: signal.signal(number, asked) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def demo(options: DemoOptions) -> int:
     """Run it; exit code 0 if all saw all, 1 if something was wrong, 2 if it could not start. On the main thread."""
-    server = ServerProcess(options)
-    try:
-        host, port, what = server.listening()
-    except RuntimeError as error:
-        print(f"iocp-chess: {error}", file=sys.stderr)
-        server.stop()
-        return 2
-    try:
-        report, fine = _play(options, host, port, what)
-    except TimeoutError:
-        report, fine = ["demo: the players' client did not answer"], False
-    finally:
-        code, said = server.stop()
+    stop = threading.Event()
+    with _stop_signals(stop.set):
+        server = ServerProcess(options)
+        try:
+            host, port, what = server.listening()
+        except RuntimeError as error:
+            print(f"iocp-chess: {error}", file=sys.stderr)
+            server.stop()
+            return 2
+        try:
+            report, fine = _play(options, host, port, what, stop)
+        except TimeoutError:
+            report, fine = ["demo: the players' client did not answer"], False
+        finally:
+            code, said = server.stop()
     print("\n".join([*report, f"server: exit code {code}", *said]), flush=True)
     return 0 if fine and code == 0 else 1
 
 
-def _play(options: DemoOptions, host: str, port: int, what: str) -> tuple[list[str], bool]:
+def _play(options: DemoOptions, host: str, port: int, what: str, stop: threading.Event) -> tuple[list[str], bool]:
     """The players' part: what to report, and whether all was right."""
     players = Players(options.players, rate=options.rate, seed=options.seed, world=options.world, watcher=True)
     client = iocp.Client(players, backend=options.backend, framing=FRAMING, limits=iocp.Limits.none())
-    stop = threading.Event()
+    raise_open_files()
     count = len(players.players)
-    with stop_signals(stop.set), client:
+    with client:
         began = time.monotonic()
         players.arrive(client, host, port, within=min(1.0, options.seconds / 4))
         with Board() as board:
@@ -141,6 +165,9 @@ def _play(options: DemoOptions, host: str, port: int, what: str) -> tuple[list[s
         watcher = players.players[0]
         players.log_out(lambda player: player is not watcher)
         left = players.wait(lambda: players.online == 1 and not watcher.view, _PATIENCE)
+        ghosts = players.ask(lambda: len(watcher.view))
+        players.log_out()
+        players.wait(lambda: players.online == 0, _PATIENCE)
     fine = arrived and settled and left and online == count and not players.violations and seen == count * (count - 1)
     mean = players.total_wait / players.answers * 1000 if players.answers else 0.0
     report = [
@@ -150,7 +177,7 @@ def _play(options: DemoOptions, host: str, port: int, what: str) -> tuple[list[s
         f"answered in {mean:.2f} ms on average, {players.slowest * 1000:.1f} ms at most",
         f"  all saw all {'yes' if settled and seen == count * (count - 1) else 'NO'}: "
         f"{seen:,} of {count * (count - 1):,} views of another player, each where that player stands",
-        f"  all left    {'yes' if left else 'NO'}: the watcher sees {len(watcher.view)} players after the others left",
+        f"  all left    {'yes' if left else 'NO'}: the watcher sees {ghosts} players after the others left",
         f"  violations  {players.violations}",
         *(f"    {complaint}" for complaint in players.complaints[:10]),
     ]

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
-import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import iocp
+from iocp._iocpcore import raise_open_files
+from iocp.runner import stopping_on_signals
 
 from .board import Board, Mark, Meter, Scene
 from .server import FRAMING, ChessServer
@@ -56,43 +53,45 @@ def serve(options: ServeOptions) -> int:
             framing=FRAMING,
         )
     except (OSError, RuntimeError, ValueError) as error:
-        print(f"iocp-chess: {explain(error, options.host, options.port)}", file=sys.stderr)
-        return 2
+        return _refuse(error, options)
+    raise_open_files()
     began = time.process_time()
-    with stop_signals(server.request_stop), server:
-        host, port = server.address
-        size = f"{options.world}x{options.world}"
-        workers = f"{server.workers} worker{'s' if server.workers != 1 else ''}"
-        print(f"listening on {printed(host, port)} ({server.backend}, {workers}, world {size})", flush=True)
-        if options.until_eof:
-            threading.Thread(target=_stop_at_eof, args=(server,), name="stdin", daemon=True).start()
-        if options.show:
-            _show(server, handler, printed(host, port))
-        else:
-            server.wait()
+    with stopping_on_signals(server):
+        try:
+            server.start()
+        except (OSError, RuntimeError) as error:
+            return _refuse(error, options)
+        try:
+            _serve(server, handler, options)
+        finally:
+            server.stop()
     print(summary(handler, server.stats(), time.process_time() - began), flush=True)
     return 0
+
+
+def _refuse(error: Exception, options: ServeOptions) -> int:
+    print(f"iocp-chess: {explain(error, options.host, options.port)}", file=sys.stderr)
+    return 2
+
+
+def _serve(server: iocp.Server, handler: ChessServer, options: ServeOptions) -> None:
+    """Say where it listens, then wait until it is asked to stop."""
+    where = printed(*server.address)
+    workers = f"{server.workers} worker{'s' if server.workers != 1 else ''}"
+    print(
+        f"listening on {where} ({server.backend}, {workers}, world {options.world}x{options.world})", flush=True
+    )
+    if options.until_eof:
+        threading.Thread(target=_stop_at_eof, args=(server,), name="stdin", daemon=True).start()
+    if options.show:
+        _show(server, handler, where)
+    else:
+        server.wait()
 
 
 def printed(host: str, port: int) -> str:
     """H:P as people write it, an IPv6 host in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-@contextmanager
-def stop_signals(stop: Callable[[], object]) -> Iterator[None]:
-    """Within this, Ctrl-C, SIGTERM and Ctrl-Break call `stop()`. On the main thread."""
-
-    def asked(number: int, frame: FrameType | None) -> None:
-        stop()
-
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
-    before = {number: signal.signal(number, asked) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _stop_at_eof(server: iocp.Engine) -> None:
@@ -156,8 +155,9 @@ def explain(error: Exception, host: str, port: int) -> str:
     """Why the server cannot listen, and what to do about it."""
     where = printed(host, port)
     code = error.errno if isinstance(error, OSError) else None
-    if isinstance(error, socket.gaierror):
-        return f"host {host!r} is not known ({error}): give an address of this machine with --host, such as 127.0.0.1"
+    if code is not None and (code < 0 or code in (11001, 11004)):
+        # The name service's numbers: negative on Linux.
+        return f"host {host!r} is not known: give an address of this machine with --host, such as 127.0.0.1"
     if code in (errno.EADDRINUSE, 10048):
         return f"{where} is in use: choose another port with --port, or --port 0 for a free one"
     if code in (errno.EACCES, errno.EPERM, 10013):
@@ -168,4 +168,4 @@ def explain(error: Exception, host: str, port: int) -> str:
         return f"{host} is no address of this machine: use --host 127.0.0.1, or 0.0.0.0 for all of its addresses"
     if code in (errno.EMFILE, errno.ENFILE, 10024):
         return f"no descriptors left ({error}): raise the limit of open files (ulimit -n)"
-    return f"cannot listen on {where}: {error}"
+    return str(error) if where in str(error) else f"cannot listen on {where}: {error}"
