@@ -70,8 +70,27 @@ def install(home: Home, wheel: Path) -> None:
     marker.write_text(digest)
 
 
+def build_contract(home: Home, project: Path) -> Path | None:
+    """The port's native tests as a Windows program: the Windows Python has no compiler to make it itself."""
+    builder = project / "tests" / "port" / "build.py"
+    if not builder.exists():
+        return None
+    program = home.build_folder(project) / "contract.exe"
+    with step("the port's native tests"):
+        done = subprocess.run(
+            [home.venv_python, builder, "--target", "windows", program],
+            check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )
+    if done.returncode:
+        raise ToolError(f"the port's native tests do not compile for Windows:\n{done.stderr.strip()}")
+    return program
+
+
 def test(home: Home, project: Path, arguments: Sequence[str], timeout: float) -> int:
     variables = session.environment(home.prefix)
+    contract = build_contract(home, project)
+    if contract is not None:
+        variables["PYIOCP_CONTRACT_EXE"] = session.windows_path(contract)
     for name in NOT_FOR_TESTS:
         variables.pop(name, None)
     translated, named_path = translate(arguments)
