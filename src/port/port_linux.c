@@ -232,6 +232,8 @@ int closesocket(SOCKET s)
     spin_lock(&e->lock);
     e->closed = 1;
     endpoint_cancel_all(e);
+    if (e->listening) /* the poller may hold the file a while longer, but a new server wants the port number now */
+        shutdown(e->fd, SHUT_RDWR);
     spin_unlock(&e->lock);
     if (!lane || !e->watched) {
         if (e->fd >= 0)

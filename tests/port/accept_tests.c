@@ -80,6 +80,31 @@ void accept_of_a_client_already_in_the_queue(void)
     close_port();
 }
 
+/* Turned away at the door: the peer must see the end at once, whether or not the port has looked at the socket before. */
+void client_closed_right_after_it_was_accepted(void)
+{
+    SOCKET listener;
+    int round;
+
+    open_port(1);
+    listener = open_listener(AF_INET);
+    for (round = 0; round < 20; round++) {
+        peer_t peer = peer_open(PEER_IPV4, listener_port(listener));
+        SOCKET s;
+        char byte;
+        if (round & 1)
+            peer_send(peer, "x", 1);
+        s = accept_peer(listener, AF_INET, 5);
+        if (round & 2)
+            expect_quiet();
+        close_socket_now(s);
+        CHECK(peer_receive(peer, &byte, 1) <= 0);
+        peer_close(peer);
+    }
+    close_socket_now(listener);
+    close_port();
+}
+
 /* Accept until a client shows up whose first byte is 'g'; the others are dead and may show in any way a system likes: an
  * AcceptEx that fails, a socket that cannot be adopted, or one on which receiving fails. Returns how many there were. */
 static int accept_the_good_one(SOCKET listener, int most)
@@ -215,6 +240,35 @@ void listener_closed_while_accepts_wait(void)
         operation_free(pool[i]);
     }
     close_port();
+}
+
+/* A server that is started again must get its port back, whichever end came first: the listener's or the port's. */
+void port_number_is_free_after_the_listener_closed(void)
+{
+    int round;
+    for (round = 0; round < 10; round++) {
+        struct address address;
+        SOCKET listener, second;
+        struct operation *accept;
+        open_port(1);
+        listener = open_listener(AF_INET);
+        accept = operation_new(ACCEPT, listener);
+        CHECK(start_accept(accept, AF_INET) == STARTED);
+        expect_quiet(); /* so that the port has looked at the listener */
+        address = loopback_address(AF_INET, listener_port(listener));
+        close_socket_now(listener);
+        wait_for(accept);
+        close_socket_now(accept->accepted);
+        operation_free(accept);
+        if (round & 1)
+            close_port();
+        second = port_listen((struct sockaddr *)&address.storage, address.length, 16, 1);
+        if (second == INVALID_SOCKET)
+            FAIL("round %d: the port number is still taken: error %d", round, WSAGetLastError());
+        close_socket_now(second);
+        if (!(round & 1))
+            close_port();
+    }
 }
 
 void second_listener_on_a_port_in_use(void)

@@ -6,11 +6,13 @@
 /* accept_tests.c */
 CASE(accept_pool_takes_every_client)
 CASE(accept_of_a_client_already_in_the_queue)
+CASE(client_closed_right_after_it_was_accepted)
 CASE(client_that_reset_while_in_the_queue)
 CASE(client_that_resets_while_accepts_wait)
 CASE(listener_survives_many_dead_clients)
 CASE(cancel_of_one_accept_leaves_the_others)
 CASE(listener_closed_while_accepts_wait)
+CASE(port_number_is_free_after_the_listener_closed)
 CASE(second_listener_on_a_port_in_use)
 CASE(accept_out_of_descriptors)
 CASE(connect_out_of_descriptors)

@@ -197,7 +197,9 @@ static void cancel_everything(void)
 /* Cancel, wait until all completions were seen, send the workers home, then close what is left. */
 static void stop_server(thread_t *threads)
 {
+    struct address address = loopback_address(AF_INET, listener_port(server_listener));
     int64_t start = port_now();
+    SOCKET again;
     int i;
     atomic_store(&stopping, 1);
     cancel_everything();
@@ -222,6 +224,10 @@ static void stop_server(thread_t *threads)
         operation_free(server_pool[i]);
     close_socket_now(server_listener);
     close_port();
+    again = port_listen((struct sockaddr *)&address.storage, address.length, 16, 1);
+    if (again == INVALID_SOCKET)
+        FAIL("the server cannot be started again: error %d", WSAGetLastError());
+    close_socket_now(again);
     CHECK((port_now() - start) / 1000000 < deadline_milliseconds());
     gate_unmake(&accepted);
     gate_unmake(&closed_ones);
