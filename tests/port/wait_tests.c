@@ -156,7 +156,7 @@ void console_event_is_posted_to_the_port(void)
     port_route_console(the_port, 0xC0);
     atomic_fetch_add(&posts_in_flight, 1); /* the handler's */
     if (!GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, GetCurrentProcessId()))
-        skip_test("this process has no console (error %lu)", GetLastError());
+        skip_test("no console on which this process group could be interrupted (error %lu)", GetLastError());
     CHECK_EQUAL(dequeue(&packet, 1, (DWORD)deadline_milliseconds()), 1);
     CHECK(packet.operation == NULL && packet.key == 0xC0);
     port_route_console(NULL, 0);
