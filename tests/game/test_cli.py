@@ -29,7 +29,7 @@ class Serve:
     def __init__(self, backend, *arguments):
         flags = subprocess.CREATE_NEW_PROCESS_GROUP if WINDOWS else 0
         self.process = subprocess.Popen(
-            [*COMMAND, "serve", "--port", "0", "--backend", backend, *arguments],
+            [*COMMAND, "serve", "--port", "0", "--until-eof", "--backend", backend, *arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True, encoding="utf-8", creationflags=flags,
         )  # fmt: skip
@@ -67,7 +67,13 @@ def serve(backend):
 
 
 def interrupt(process):
-    process.send_signal(signal.CTRL_BREAK_EVENT if WINDOWS else signal.SIGINT)
+    if not WINDOWS:
+        process.send_signal(signal.SIGINT)
+        return
+    try:
+        process.send_signal(signal.CTRL_BREAK_EVENT)
+    except (OSError, SystemError):  # os.kill in 3.11 raises the one from the other.
+        pytest.skip("no console here through which one process could send another Ctrl-Break")
 
 
 def terminate(process):
@@ -77,6 +83,10 @@ def terminate(process):
 def end_input(process):
     process.stdin.close()
     process.stdin = None
+
+
+stop = end_input if WINDOWS else interrupt
+"""For tests of something else: it always works."""
 
 
 def run(*arguments, **options):
@@ -92,24 +102,24 @@ def test_serve_prints_one_line_when_it_accepts(serve, backend):
     pattern = rf"listening on 127\.0\.0\.1:\d+ \({backend}, 2 workers, world 30x30\)\n"
     assert re.fullmatch(pattern, server.first_line)
     ChessClient(server.address).close()
-    code, output, errors = server.end(interrupt)
+    code, output, errors = server.end(stop)
     assert (code, errors) == (0, "")
     assert output.startswith("stopped after ")
 
 
-ways = [pytest.param(interrupt, [], id="Ctrl-Break" if WINDOWS else "Ctrl-C")]
+ways = [pytest.param(interrupt, id="Ctrl-Break" if WINDOWS else "Ctrl-C")]
 ways += [
     pytest.param(
-        terminate, [], id="SIGTERM",
+        terminate, id="SIGTERM",
         marks=pytest.mark.skipif(WINDOWS, reason="Windows has no SIGTERM from outside: TerminateProcess asks nobody"),
     ),
-    pytest.param(end_input, ["--until-eof"], id="end of input"),
+    pytest.param(end_input, id="end of input"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("how", "arguments"), ways)
-def test_serve_plays_then_stops_cleanly_with_a_summary(serve, how, arguments):
-    server = serve("--world", "8", *arguments)
+@pytest.mark.parametrize("how", ways)
+def test_serve_plays_then_stops_cleanly_with_a_summary(serve, how):
+    server = serve("--world", "8")
     anna, ben = ChessClient(server.address, True), ChessClient(server.address, False)
     anna.login("anna")
     ben.login("ben")
@@ -145,7 +155,7 @@ def test_untimed_and_seed_reach_the_game(serve):
         assert silent.read() == Moved(anna.id, x, y, None)
         places.append((silent.x, silent.y, x, y))
         silent.close(), anna.close()
-        assert server.end(interrupt)[0] == 0
+        assert server.end(stop)[0] == 0
     assert places[0] == places[1]
 
 
@@ -156,7 +166,7 @@ def test_serve_show_without_a_terminal_prints_lines(serve):
     while "players 1" not in (line := server.process.stdout.readline()):
         assert "players 0" in line
     anna.close()
-    assert server.end(interrupt)[0] == 0
+    assert server.end(stop)[0] == 0
 
 
 def test_a_port_in_use_exits_2_and_says_what_to_do(backend):
