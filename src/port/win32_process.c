@@ -12,7 +12,7 @@ int64_t port_now(void)
     /* Neither call can fail from Windows XP on, and the second one reads a page that every process has. */
     QueryPerformanceCounter(&count);
     QueryPerformanceFrequency(&frequency);
-    /* count * 1e9 would overflow after 15 minutes at 10 MHz. The rest is below the frequency, so its product fits up to 9 GHz. */
+    /* count * 1e9 would overflow after 15 minutes at 10 MHz. The rest is below the frequency: its product fits up to 9 GHz. */
     seconds = count.QuadPart / frequency.QuadPart;
     rest = count.QuadPart % frequency.QuadPart;
     return seconds * 1000000000 + rest * 1000000000 / frequency.QuadPart;

@@ -45,7 +45,7 @@ SOCKET port_socket(int family)
         return INVALID_SOCKET;
     if (ioctlsocket(s, (long)FIONBIO, &non_blocking) != 0)
         return give_up(s);
-    /* As on Linux an IPv6 socket may reach IPv4 (as ::ffff:a.b.c.d). Where the system has no IPv4 this fails, and need not work. */
+    /* As on Linux an IPv6 socket may reach IPv4 (as ::ffff:a.b.c.d). Where there is no IPv4 this fails, and need not work. */
     if (family == AF_INET6)
         (void)set_flag(s, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     return s;
