@@ -1,11 +1,11 @@
 """pyiocp: an I/O completion port under Python. See the README, and `docs/architecture.md` for the parts."""
 
-from ._iocpcore import Client, Engine, Group, Server, Session, Timer, available_backends, backend_report
+from ._iocpcore import Client, Engine, Group, Server, Session, Timer, available_backends, backend_report, raise_open_files
 from .framing import Framing
 from .handler import Handler
 from .limits import Limits
 from .reason import Reason
-from .runner import run
+from .runner import run, stopping_on_signals
 from ._version import __version__
 from .stats import Stats
 
@@ -25,5 +25,7 @@ __all__ = [
     "__version__",
     "available_backends",
     "backend_report",
+    "raise_open_files",
     "run",
+    "stopping_on_signals",
 ]

@@ -43,8 +43,11 @@ class Session:
 
         All that is queued for a session during one batch of callbacks leaves in one gathered WSASend.
         """
-    def close(self) -> None:
-        """End the session after what is queued has been sent. On any thread, more than once."""
+    def close(self, reason: Reason = ...) -> None:
+        """End the session after what is queued has been sent; it counts as `reason` (default CLOSED).
+
+        `on_disconnect` follows at once; what is queued leaves meanwhile. On any thread, more than once.
+        """
     def abort(self, reason: Reason = ...) -> None:
         """Cut the session now, dropping what is queued (default reason PROTOCOL). On any thread."""
 
@@ -80,7 +83,10 @@ class Engine:
     @property
     def running(self) -> bool: ...
     def start(self) -> None:
-        """Start the worker threads. Raises OSError, RuntimeError."""
+        """Listen (a server), call `on_start`, start the worker threads.
+
+        Raises OSError if it cannot listen, with what to do about it; RuntimeError if it ran before; what `on_start` raises.
+        """
     def run(self) -> None:
         """Run with the calling thread as the only worker until `stop()` (the lecture's single-thread mode)."""
     def stop(self, timeout: float = 5.0) -> None:

@@ -22,7 +22,7 @@ class Handler:
     """
 
     def on_start(self, server: Engine) -> None:
-        """The server runs; called before the first session's callbacks."""
+        """The server listens; called on the thread that starts it, before `start()` returns and before any other callback."""
 
     def on_connect(self, session: Session) -> None:
         """A connection was accepted, or one started by `connect()` was made. Nothing is received before this returns."""

@@ -44,10 +44,25 @@ static void complete(struct endpoint *e, OVERLAPPED *overlapped, int error, size
 
 /* ---- receiving ---- */
 
+/* recv(), which tells a reset from the end of the stream also when a send has had the error before: the kernel reports it once. A
+ * connection that we have not ended ourselves and that is closed on both sides was reset. */
+static ssize_t receive_now(int fd, char *buffer, size_t size, int flags)
+{
+    struct tcp_info info;
+    socklen_t length = sizeof info;
+    ssize_t got = recv(fd, buffer, size, flags | MSG_DONTWAIT);
+
+    if (got == 0 && size && getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 && info.tcpi_state == TCP_CLOSE) {
+        errno = ECONNRESET;
+        return -1;
+    }
+    return got;
+}
+
 int port_recv(SOCKET s, char *buffer, int size, int flags)
 {
     struct endpoint *e = endpoint_of(s);
-    ssize_t got = recv(e->fd, buffer, (size_t)size, flags | MSG_DONTWAIT);
+    ssize_t got = receive_now(e->fd, buffer, (size_t)size, flags);
 
     if (got < 0) {
         int error = errno;
@@ -71,7 +86,7 @@ static void finish_receive(struct endpoint *e)
 
     e->receive = NULL;
     if (e->receive_size) { /* the lecture's receive with a buffer; the core's are of zero bytes */
-        got = recv(e->fd, e->receive_buffer, e->receive_size, MSG_DONTWAIT);
+        got = receive_now(e->fd, e->receive_buffer, e->receive_size, 0);
         if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) && !e->ended) {
             e->readable = 0;
             e->receive = overlapped;

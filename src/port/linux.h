@@ -55,6 +55,7 @@ struct endpoint {
     unsigned char skip; /* FILE_SKIP_COMPLETION_PORT_ON_SUCCESS */
     unsigned char connected; /* accepted: worth watching from its association on */
     unsigned char watched;   /* the poller knows it, or will when its lane has read its mail */
+    unsigned char polled;    /* io_uring: a poll is in the ring; only its lane's thread looks */
     unsigned char mailed;    /* in watch_mail; guarded by the lane's lock ... */
     unsigned char gone;      /* ... as is this: closesocket() was called */
     struct lane *lane;
@@ -113,6 +114,8 @@ struct port {
     OVERLAPPED_ENTRY *posted; /* a ring of posted_size, a power of two */
     size_t posted_first, posted_size;
     atomic_size_t posted_count;
+    atomic_int signalled; /* SIGINT or SIGTERM came, to be dequeued as a packet with routed_key */
+    ULONG_PTR routed_key;
     struct lane lanes[];
 };
 
@@ -134,6 +137,8 @@ void endpoint_free(struct endpoint *e);
 /* port_linux.c: queue the completion of an operation and wake the lane's thread if it sleeps. */
 void lane_complete(struct lane *lane, OVERLAPPED *overlapped, ULONG_PTR key, int error, size_t bytes);
 void lane_wake(struct lane *lane);
+/* Only what a signal handler may do: have some thread dequeue a packet with port->routed_key. */
+void port_signal(struct port *port);
 /* Have the poller watch e from now on, on whichever thread this is. 0 or an error code. */
 int lane_watch(struct endpoint *e);
 

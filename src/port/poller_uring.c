@@ -126,19 +126,29 @@ static int ring_claim(struct lane *lane)
 
 static int ring_watch(struct lane *lane, struct endpoint *e)
 {
-    return add_poll(lane->poll, e->fd, POLLIN | POLLOUT | POLLRDHUP, e, TAG_POLL);
+    int error = add_poll(lane->poll, e->fd, POLLIN | POLLOUT | POLLRDHUP, e, TAG_POLL);
+    e->polled = !error;
+    return error;
 }
 
 static void ring_forget(struct lane *lane, struct endpoint *e)
 {
     struct ring_lane *poll = lane->poll;
-    struct io_uring_sqe *sqe = next_sqe(poll);
+    struct io_uring_sqe *sqe;
 
+    if (!e->polled) { /* closed before it was watched, or after its poll had ended: no CQE will mention it */
+        close(e->fd);
+        endpoint_free(e);
+        return;
+    }
+    sqe = next_sqe(poll);
     if (sqe) {
-        io_uring_prep_poll_remove(sqe, (uintptr_t)e | TAG_POLL);
+        /* Not IORING_OP_POLL_REMOVE: it fails with EALREADY while the kernel has an edge of this poll in hand, as it has in the
+         * turn that added it, and then the poll keeps the connection open for ever. A cancel takes effect behind that edge. */
+        io_uring_prep_cancel64(sqe, (uintptr_t)e | TAG_POLL, 0);
         io_uring_sqe_set_data64(sqe, TAG_NOTHING);
     } /* no room even after a submit: the ring's end takes it along, see ring_close */
-    io_uring_submit(&poll->ring); /* now, so that the peer sees the end when close() is called, not a turn later */
+    io_uring_submit_and_get_events(&poll->ring); /* now, so that the peer sees the end at the close, not a turn later */
     close(e->fd);
     e->mail = poll->dying;
     e->back = &poll->dying;
@@ -174,8 +184,11 @@ static void poll_completed(struct lane *lane, struct endpoint *e, int result, in
         if (result & (POLLRDHUP | POLLHUP | POLLERR))
             what |= ENDPOINT_ENDED;
     }
-    if (!more && result >= 0) /* the kernel ended it, on an overflow of the queue for instance */
-        ring_watch(lane, e);
+    if (!more) {
+        e->polled = 0;
+        if (result >= 0) /* the kernel ended it, on an overflow of the queue for instance */
+            ring_watch(lane, e);
+    }
     endpoint_ready(e, what);
 }
 
@@ -258,7 +271,7 @@ int io_uring_probe(char *reason)
     }
     known = io_uring_get_probe_ring(&ring);
     works = known && io_uring_opcode_supported(known, IORING_OP_POLL_ADD) &&
-            io_uring_opcode_supported(known, IORING_OP_POLL_REMOVE);
+            io_uring_opcode_supported(known, IORING_OP_ASYNC_CANCEL);
     if (known)
         io_uring_free_probe(known);
     snprintf(reason, PORT_REASON_SIZE, "%s", works ? (ring.flags & IORING_SETUP_DEFER_TASKRUN

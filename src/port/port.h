@@ -17,9 +17,10 @@
  *     everything before the call, touch nothing after it.
  *  4. A zero-byte WSARecv completes when there is something to receive, an end of stream or an error, and pins no buffer
  *     while it waits. recv() then takes the bytes without blocking. At most one WSARecv may be outstanding per socket.
- *     recv() belongs to the thread that dequeued the completion, until it has called WSARecv again.
+ *     recv() belongs to the thread that dequeued the completion, until it has called WSARecv again. It may still find nothing
+ *     (port_is_would_block): after a recv() that filled its buffer to the last byte, the next receive completes at once.
  *  5. WSASend with several WSABUF sends them in order and completes when the system has taken all of them or failed; it is
- *     never interleaved with another one on the same socket. port_sends_in_flight() says how many may be outstanding.
+ *     never interleaved with another one on the same socket. At most port_sends_in_flight() may be outstanding; the caller counts.
  *  6. CancelIoEx asks for an operation (or, with NULL, all operations of the socket) to end soon, with
  *     ERROR_OPERATION_ABORTED unless it was complete already. ERROR_NOT_FOUND: its packet is on its way.
  *  7. closesocket() cancels what is pending; the completions still come. The core only closes sockets with nothing pending.
@@ -28,11 +29,12 @@
  *  9. GetQueuedCompletionStatusEx dequeues up to `count` packets at once and waits at most `milliseconds`. FALSE with
  *     WAIT_TIMEOUT: nothing came (never read the count then). On Linux FALSE with EINTR: a signal came, so that Python may run
  *     its handlers. At most NumberOfConcurrentThreads threads may wait on one port (Linux: each has a lane, that is a ring or
- *     an epoll descriptor, of its own; a socket belongs to one lane, so its packets never overlap and never reorder).
+ *     an epoll descriptor, of its own; a socket belongs to one lane, so its packets never overlap and never reorder). All of
+ *     them have to: the sockets of a lane are served by its thread, for as long as the port lives, and by no other.
  * 10. A listener survives every failed accept; an AcceptEx that finds the system out of descriptors completes with that error
  *     (port_is_exhaustion) and the listener stays quiet until AcceptEx is called again.
  * 11. CloseHandle(port) after the threads have left: wake them with posted packets, one each (Wine, and no Linux either,
- *     knows no ERROR_ABANDONED_WAIT_0), drain, then close.
+ *     knows no ERROR_ABANDONED_WAIT_0), after they have drained what is theirs, and after all sockets were closed.
  *
  * Any function may be called on any thread unless it says otherwise. None calls Python or takes a Python lock.
  */
@@ -128,9 +130,8 @@ void port_name_thread(const char *name);
 /* A worker thread takes no signals: they are for the thread that runs Python's handlers. No effect on Windows. */
 void port_block_signals(void);
 
-/* Route Ctrl-C, Ctrl-Break and closing of the console to PostQueuedCompletionStatus(port, 0, key, NULL), or stop doing so
- * (port NULL). Windows only, where Python's own handler cannot wake a thread that waits on a port; on Linux signals
- * interrupt the wait (point 9). */
+/* Route Ctrl-C, Ctrl-Break and the closing of the console (Windows), SIGINT and SIGTERM (Linux, in front of the handlers
+ * installed before) to a packet with `key` and no OVERLAPPED, or stop doing so (port NULL). One port of a process at a time. */
 void port_route_console(HANDLE port, ULONG_PTR key);
 
 #ifdef __cplusplus

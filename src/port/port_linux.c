@@ -303,6 +303,16 @@ BOOL PostQueuedCompletionStatus(HANDLE handle, DWORD bytes, ULONG_PTR key, LPOVE
     return TRUE;
 }
 
+void port_signal(struct port *port)
+{
+    uint64_t one = 1;
+    atomic_store(&port->signalled, 1);
+    for (DWORD i = 0; i < port->lane_count; i++) {
+        ssize_t written = write(port->lanes[i].wake, &one, sizeof one);
+        (void)written;
+    }
+}
+
 /* ---- waiting ---- */
 
 static ULONG take_posted(struct port *port, LPOVERLAPPED_ENTRY entries, ULONG room)
@@ -310,15 +320,18 @@ static ULONG take_posted(struct port *port, LPOVERLAPPED_ENTRY entries, ULONG ro
     ULONG taken = 0;
     size_t count;
 
+    if (room && atomic_load(&port->signalled) && atomic_exchange(&port->signalled, 0))
+        entries[taken++] = (OVERLAPPED_ENTRY){port->routed_key, NULL, 0, 0};
     if (!atomic_load(&port->posted_count))
-        return 0;
+        return taken;
     mutex_lock(&port->lock);
     count = atomic_load(&port->posted_count);
-    while (taken < room && taken < count) {
+    while (taken < room && count) {
         entries[taken++] = port->posted[port->posted_first];
         port->posted_first = (port->posted_first + 1) & (port->posted_size - 1);
+        count--;
     }
-    atomic_store(&port->posted_count, count - taken);
+    atomic_store(&port->posted_count, count);
     mutex_unlock(&port->lock);
     return taken;
 }
@@ -378,7 +391,7 @@ static int nothing_queued(struct lane *lane)
     mutex_lock(&lane->lock);
     nothing = !lane->ready && !lane->watch_mail && !lane->close_mail;
     mutex_unlock(&lane->lock);
-    return nothing && !atomic_load(&lane->port->posted_count);
+    return nothing && !atomic_load(&lane->port->posted_count) && !atomic_load(&lane->port->signalled);
 }
 
 BOOL GetQueuedCompletionStatusEx(HANDLE handle, LPOVERLAPPED_ENTRY entries, ULONG count, PULONG removed, DWORD milliseconds,

@@ -242,7 +242,46 @@ void port_block_signals(void)
     pthread_sigmask(SIG_BLOCK, &all, NULL);
 }
 
-void port_route_console(HANDLE port, ULONG_PTR key)
+/* A handler in front of the one that was there (Python's). Python runs its own only when its main thread next executes Python,
+ * and a signal that comes just before that thread begins to wait does not end the wait. This one ends it. */
+static _Atomic(struct port *) routed;
+static struct sigaction before[2];
+static const int routed_signals[2] = {SIGINT, SIGTERM};
+
+static void on_signal(int number, siginfo_t *info, void *context)
 {
-    (void)port, (void)key;
+    int error = errno;
+    struct port *port = atomic_load(&routed);
+    struct sigaction *old = &before[number == SIGTERM];
+
+    if (port)
+        port_signal(port);
+    if (old->sa_flags & SA_SIGINFO)
+        old->sa_sigaction(number, info, context);
+    else if (old->sa_handler != SIG_DFL && old->sa_handler != SIG_IGN)
+        old->sa_handler(number);
+    errno = error;
+}
+
+void port_route_console(HANDLE handle, ULONG_PTR key)
+{
+    struct port *port = handle;
+
+    if (port)
+        port->routed_key = key;
+    if (port && !atomic_load(&routed)) {
+        for (int i = 0; i < 2; i++) {
+            struct sigaction ours = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+            sigemptyset(&ours.sa_mask);
+            sigaction(routed_signals[i], &ours, &before[i]);
+        }
+    }
+    if (!port && atomic_load(&routed)) {
+        for (int i = 0; i < 2; i++) {
+            struct sigaction now;
+            if (sigaction(routed_signals[i], NULL, &now) == 0 && now.sa_sigaction == on_signal)
+                sigaction(routed_signals[i], &before[i], NULL); /* unless somebody else took our place meanwhile */
+        }
+    }
+    atomic_store(&routed, port);
 }
