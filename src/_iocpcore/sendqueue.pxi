@@ -26,26 +26,27 @@ cdef void schedule(Connection *c) noexcept nogil:
     core.attention = c
     mutex_unlock(&core.attention_lock)
     if counter_swap(&core.attention_wake, 1) == 0:
-        PostQueuedCompletionStatus(core.port, 0, KEY_ATTENTION, NULL)
+        wake(core, KEY_ATTENTION)
 
 
-# Leave the states in which the program uses the connection. With its lock held; schedule it afterwards.
-cdef void begin_end(Connection *c, int reason, int error, int state) noexcept nogil:
+# Leave the states in which the program uses the connection. With its lock held; schedule it afterwards if this says so: what
+# has gone that far before is settled already, and a connection given up must not get into a list again.
+cdef bint begin_end(Connection *c, int reason, int error, int state) noexcept nogil:
     if c.state >= state:
-        return
+        return False
     if c.state <= OPEN:
         c.reason = <uint8_t>reason
         c.error = error
     elif c.state == FLUSHING and is_abuse(reason) and not c.told:
         c.reason = <uint8_t>reason
     c.state = <uint8_t>state
+    return True
 
 
 cdef void cut(Connection *c, int reason, int error, int state) noexcept nogil:
     cdef bint must
     spin_lock(&c.lock)
-    begin_end(c, reason, error, state)
-    must = must_schedule(c)
+    must = begin_end(c, reason, error, state) and must_schedule(c)
     spin_unlock(&c.lock)
     if must:
         schedule(c)

@@ -111,8 +111,7 @@ cdef class Session:
         cdef bint must
         spin_lock(&self.c.lock)
         state = ENDING if self.c.state == CONNECTING else FLUSHING
-        begin_end(&self.c, why, 0, state)
-        must = must_schedule(&self.c)
+        must = begin_end(&self.c, why, 0, state) and must_schedule(&self.c)
         spin_unlock(&self.c.lock)
         if must:
             schedule(&self.c)

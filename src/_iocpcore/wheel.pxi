@@ -148,7 +148,7 @@ cdef void timer_start(Core *core, TimerNode *node, int64_t due) noexcept nogil:
     mutex_unlock(&core.wheel.lock)
     # A worker looks at the wheel before it waits; only those who wait already must be told.
     if earlier and not on_worker_of(core) and counter_swap(&core.timer_wake, 1) == 0:
-        PostQueuedCompletionStatus(core.port, 0, KEY_TIMERS, NULL)
+        wake(core, KEY_TIMERS)
 
 
 cdef bint timer_stop(Core *core, TimerNode *node) noexcept nogil:
