@@ -272,9 +272,10 @@ cdef class Engine:
                 # Daemons, so that a program that forgets to stop can end: the atexit hook stops them properly.
                 thread = _threading.Thread(target=self._work, args=(i,), name=f"iocp-worker-{i}", daemon=True)
                 self.threads.append(thread)
+            # Before the workers: if on_start asked to stop, they would have left before there is anything to accept with.
+            self.begin()
             for thread in self.threads:
                 thread.start()
-            self.begin()
             _engines.add(self)
 
     def _work(self, int number):
