@@ -1,0 +1,541 @@
+"""What peers and systems do wrong, and that nobody else feels it."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import threading
+
+import pytest
+
+import iocp
+from iocp import Limits, Reason
+from peer import TIMEOUT, Echo, Peer, Recorder, each_worker_count, pack, serve, threads
+
+
+# ---- resets, in every state a connection can be in ----
+
+
+class Gate(Echo):
+    """Holds up the callback of the kind it was made with, until the test opens it."""
+
+    def __init__(self, kind=""):
+        super().__init__()
+        self.kind = kind
+        self.entered = threading.Event()
+        self.open = threading.Event()
+
+    def hold(self, kind):
+        if kind == self.kind and not self.open.is_set():
+            self.entered.set()
+            assert self.open.wait(TIMEOUT)
+
+    def on_connect(self, session):
+        super().on_connect(session)
+        self.hold("connect")
+
+    def on_packet(self, session, packet):
+        super().on_packet(session, packet)
+        self.hold("packet")
+
+    def on_disconnect(self, session, reason):
+        super().on_disconnect(session, reason)
+        self.hold("disconnect")
+
+
+def test_reset_in_the_accept_queue(backend, balanced):
+    """While the only worker is busy and the only AcceptEx is used up, connections wait with the system."""
+    handler = Gate("connect")
+    server = serve(balanced, handler, backend, 1, accepts=1)
+    with Peer(server.address):
+        assert handler.entered.wait(TIMEOUT)
+        for _ in range(10):
+            Peer(server.address).reset()
+        handler.open.set()
+        with Peer(server.address) as peer:
+            peer.echo(pack(b"still here"))
+    # Some systems show them and let them fail later, some do not show them at all.
+    handler.wait_until(lambda: server.stats().sessions == 0)
+    stats = server.stats()
+    assert 2 <= stats.accepted <= 12
+    assert sum(stats.ended.values()) == stats.accepted
+
+
+@each_worker_count
+@pytest.mark.parametrize("kind", ["connect", "packet"])
+def test_reset_during_a_callback(backend, workers, kind, balanced):
+    handler = Gate(kind)
+    server = serve(balanced, handler, backend, workers)
+    peer = Peer(server.address)
+    peer.send(pack(b"x"))
+    assert handler.entered.wait(TIMEOUT)
+    session = handler.session_of(peer)
+    peer.reset()
+    handler.open.set()
+    assert handler.reason_of(session) == Reason.PEER_RESET
+    handler.wait_until(lambda: server.stats().ended == {Reason.PEER_RESET: 1})
+
+
+def test_reset_while_on_disconnect_runs(backend, balanced):
+    handler = Gate("disconnect")
+    server = serve(balanced, handler, backend)
+    peer = Peer(server.address)
+    session = handler.session_of(peer)
+    session.close()
+    assert handler.entered.wait(TIMEOUT)
+    peer.reset()
+    handler.open.set()
+    handler.wait_until(lambda: server.stats().ended == {Reason.CLOSED: 1})
+
+
+@each_worker_count
+def test_reset_in_the_middle_of_a_packet(backend, workers, balanced):
+    handler = Echo()
+    server = serve(balanced, handler, backend, workers)
+    peer = Peer(server.address)
+    peer.send(pack(b"whole"), pack(b"cut short")[:4])
+    session = handler.session_of(peer)
+    assert peer.receive(6) == pack(b"whole")
+    handler.wait_until(lambda: server.stats().bytes_received == 10)
+    peer.reset()
+    assert handler.reason_of(session) == Reason.PEER_RESET
+
+
+@each_worker_count
+def test_reset_while_the_server_has_bytes_for_it(backend, workers, balanced):
+    handler = Recorder()
+    server = serve(balanced, handler, backend, workers, limits=Limits(queued_bytes=None))
+    peer = Peer(server.address, receive_buffer=4096)
+    session = handler.session_of(peer)
+    session.send(bytes(16 << 20))
+    peer.receive(100_000)
+    assert session.queued > 0
+    peer.reset()
+    assert handler.reason_of(session) == Reason.PEER_RESET
+    assert session.error is not None
+    handler.wait_until(lambda: session.queued == 0 and server.stats().buffers_in_use == 0)
+
+
+def test_reset_while_a_closed_session_lingers(backend, balanced):
+    handler = Recorder()
+    server = serve(balanced, handler, backend)
+    peer = Peer(server.address)
+    session = handler.session_of(peer)
+    session.close()
+    assert peer.receive_all() == b""
+    peer.reset()
+    assert handler.reason_of(session) == Reason.CLOSED
+    handler.wait_until(lambda: server.stats().sessions == 0)
+
+
+# ---- half-close ----
+
+
+@each_worker_count
+def test_a_peer_that_ends_its_half_gets_the_answers_to_what_it_sent_before(backend, workers, balanced):
+    handler = Echo()
+    server = serve(balanced, handler, backend, workers)
+    packets = b"".join(pack(b"%d" % number) for number in range(1000))
+    with Peer(server.address) as peer:
+        peer.send(packets)
+        peer.finish()
+        assert peer.receive_all() == packets
+        session = handler.session_of(peer)
+        assert handler.reason_of(session) == Reason.PEER_CLOSED
+
+
+def test_half_close_with_more_answers_than_the_system_takes_at_once(backend, balanced):
+    handler = Echo()
+    server = serve(balanced, handler, backend)
+    packets = b"".join(pack(b"%08d" % number) for number in range(500_000))
+    with Peer(server.address, receive_buffer=4096) as peer:
+
+        def send(_):
+            peer.send(packets)
+            peer.finish()
+
+        with threads(1, send):
+            handler.wait_until(lambda: server.stats().paused == 1)
+            assert peer.receive_all() == packets
+    assert list(handler.reasons.values()) == [Reason.PEER_CLOSED]
+
+
+def test_half_close_in_the_middle_of_a_packet(backend, balanced):
+    handler = Echo()
+    server = serve(balanced, handler, backend)
+    with Peer(server.address) as peer:
+        peer.send(pack(b"whole"), b"\x05ab")
+        peer.finish()
+        assert peer.receive_all() == pack(b"whole")
+        assert handler.reason_of(handler.session_of(peer)) == Reason.PEER_CLOSED
+
+
+# ---- greed and sloth ----
+
+
+class Quiet(Echo):
+    """Answers nothing but what begins with an E."""
+
+    def on_packet(self, session, packet):
+        if packet[1:2] == b"E":
+            session.send(packet)
+
+
+@each_worker_count
+def test_a_flood_starves_nobody(backend, workers, balanced):
+    handler = Quiet()
+    server = serve(balanced, handler, backend, workers)
+    ticks = []
+    server.call_every(0.005, lambda: ticks.append(server.stats().packets_received))
+    done = threading.Event()
+
+    def flood(_):
+        with Peer(server.address) as peer:
+            while not done.is_set():
+                peer.send(4096 * pack(b"flood flood fl"))
+
+    with Peer(server.address) as early, threads(2, flood):
+        try:
+            handler.wait_until(lambda: server.stats().packets_received > 10_000)
+            for number in range(20):
+                early.echo(pack(b"E%d" % number))
+            with Peer(server.address) as late:
+                late.echo(pack(b"E"))
+            seen = len(ticks)
+            handler.wait_until(lambda: len(ticks) >= seen + 3)
+        finally:
+            done.set()
+    # It was a flood for all of that time.
+    assert ticks[-1] > ticks[seen] > ticks[0]
+
+
+def test_a_peer_that_sends_a_byte_now_and_then_is_idle(backend, balanced):
+    """Only whole packets keep a session alive: otherwise a byte at a time holds it for ever."""
+    handler = Echo()
+    server = serve(balanced, handler, backend, limits=Limits(idle_timeout=0.2))
+    with Peer(server.address) as loris, Peer(server.address) as healthy:
+        session = handler.session_of(loris)
+        letters = iter(bytes([250]) + bytes(249))
+        while session.id not in handler.reasons:
+            try:
+                loris.send(bytes([next(letters)]))
+            except ConnectionError:
+                break
+            for _ in range(5):
+                healthy.echo(pack(b"alive"))
+            with handler.changed:
+                handler.changed.wait(0.01)
+        assert handler.reason_of(session) == Reason.IDLE_TIMEOUT
+        healthy.echo(pack(b"alive"))
+
+
+def test_many_that_never_finish_a_packet_cost_little_and_stop_nobody(backend, balanced):
+    handler = Echo()
+    server = serve(balanced, handler, backend)
+    slow = [Peer(server.address) for _ in range(100)]
+    for peer in slow:
+        peer.send(b"\xff123")
+    handler.wait_until(lambda: server.stats().bytes_received == 400)
+    with Peer(server.address) as healthy:
+        for _ in range(20):
+            healthy.echo(pack(b"x"))
+    stats = server.stats()
+    assert stats.sessions >= 100 and not stats.ended.keys() - {Reason.PEER_CLOSED}
+    assert stats.buffers_in_use <= 102  # one for the beginning of each packet
+    for peer in slow:
+        peer.close()
+    handler.wait_until(lambda: server.stats().buffers_in_use == 0)
+
+
+# ---- closing wherever one can ----
+
+
+class Closing(Recorder):
+    """Ends its session in the hook `where`."""
+
+    def __init__(self, where, how):
+        super().__init__()
+        self.where = where
+        self.how = how
+        if where == "on_packets":
+            self.on_packets = lambda session, packets: self.end("on_packets", session)
+
+    def end(self, where, session):
+        if where == self.where:
+            session.send(pack(b"bye"))
+            getattr(session, self.how)()
+
+    def on_connect(self, session):
+        super().on_connect(session)
+        self.end("on_connect", session)
+
+    def on_packet(self, session, packet):
+        super().on_packet(session, packet)
+        self.end("on_packet", session)
+        if self.where == "another's on_packet":
+            for other in self.sessions.values():
+                if other is not session:
+                    other.send(pack(b"bye"))
+                    getattr(other, self.how)()
+            session.close()
+        elif self.where == "post":
+            session.engine.post(self.end, "post", session)
+        elif self.where == "timer":
+            session.engine.call_later(0.01, self.end, "timer", session)
+
+    def logged_in(self, session):
+        self.end("logged_in", session)
+        return False
+
+    def on_disconnect(self, session, reason):
+        self.end("on_disconnect", session)
+        super().on_disconnect(session, reason)
+
+
+@each_worker_count
+@pytest.mark.parametrize("how", ["close", "abort"])
+@pytest.mark.parametrize(
+    "where", ["on_connect", "on_packet", "on_packets", "another's on_packet", "logged_in", "on_disconnect", "post", "timer"]
+)
+def test_closing_in_a_callback(backend, workers, where, how, balanced):
+    handler = Closing(where, how)
+    server = serve(balanced, handler, backend, workers)
+    with Peer(server.address) as first:
+        session = handler.session_of(first)
+        with Peer(server.address) as second:
+            handler.session_of(second)
+            if where != "on_connect":
+                second.send(pack(b"x"), pack(b"y"))
+            if where not in ("on_connect", "another's on_packet"):
+                first.send(pack(b"x"), pack(b"y"))
+            if where == "on_disconnect":
+                first.finish()
+                second.finish()
+            if how == "close" and where != "on_disconnect":
+                assert first.receive_all() == pack(b"bye")
+            else:
+                first.wait_for_end()
+            second.wait_for_end()
+    wanted = {"close": Reason.CLOSED, "abort": Reason.PROTOCOL}[how]
+    assert handler.reason_of(session) == (Reason.PEER_CLOSED if where == "on_disconnect" else wanted)
+    handler.wait_until(lambda: server.stats().sessions == 0)
+    assert server.stats().handler_errors == 0
+
+
+@each_worker_count
+@pytest.mark.parametrize("concurrent", [False, True])
+def test_sessions_closed_from_many_threads_at_once_end_once(backend, workers, concurrent, balanced):
+    handler = Echo()
+    server = serve(balanced, handler, backend, workers, concurrent=concurrent)
+    peers = [Peer(server.address) for _ in range(60)]
+    handler.wait_until(lambda: len(handler.sessions) == 60)
+    sessions = list(handler.sessions.values())
+    together = threading.Barrier(6)
+
+    def close(number):
+        mine = random.Random(number).sample(sessions, len(sessions))
+        together.wait(TIMEOUT)
+        for session in mine:
+            session.send(pack(b"bye"))
+            if number % 2:
+                session.close()
+            else:
+                session.abort()
+
+    with threads(6, close):
+        for peer in peers:
+            peer.wait_for_end()
+            peer.close()
+    handler.wait_until(lambda: server.stats().sessions == 0)
+    assert len(handler.reasons) == 60  # Echo's record is of the kind that fails when one comes twice
+    assert set(handler.reasons.values()) <= {Reason.CLOSED, Reason.PROTOCOL}
+    assert server.stats().handler_errors == 0
+
+
+@each_worker_count
+def test_a_stop_asked_for_before_the_workers_run(backend, workers, balanced):
+    class Never(Recorder):
+        def on_start(self, server):
+            server.request_stop()
+
+    for _ in range(10):
+        server = serve(balanced, Never(), backend, workers)
+        server.stop()
+
+
+# ---- storms ----
+
+
+@each_worker_count
+def test_a_storm_of_connections(backend, workers, balanced):
+    handler = Echo()
+    server = serve(balanced, handler, backend, workers)
+
+    def storm(number):
+        for turn in range(125):
+            peer = Peer(server.address)
+            if turn % 5 == 0:
+                peer.echo(pack(b"x"))
+            if turn % 5 == 1:
+                peer.send(pack(b"not waited for"))
+            if turn % 5 == 2:
+                peer.reset()
+            peer.close()
+
+    with threads(4, storm):
+        pass
+    with Peer(server.address) as peer:
+        peer.echo(pack(b"and one more"))
+    handler.wait_until(lambda: server.stats().sessions == 0)
+    stats = server.stats()
+    assert stats.accepted + stats.accept_errors == 501
+    assert sum(stats.ended.values()) == stats.accepted
+    assert len(handler.reasons) == len(handler.sessions) == stats.accepted
+    assert stats.ended.keys() <= {Reason.PEER_CLOSED, Reason.PEER_RESET}
+
+
+class Chaotic(Recorder):
+    """Answers, tells the others, closes and cuts, as the packets ask for."""
+
+    def on_packet(self, session, packet):
+        kind = packet[1:2]
+        if kind == b"b":
+            session.engine.broadcast(packet)
+        elif kind == b"c":
+            session.close()
+        elif kind == b"a":
+            session.abort()
+        elif kind == b"m":
+            for _ in range(200):
+                session.send(packet)
+        else:
+            session.send(packet)
+
+
+class ChaoticPeer(Peer):
+    """One of those who do what comes to their minds. It never waits for the server."""
+
+    def __init__(self, address, choose):
+        super().__init__(address, receive_buffer=4096)
+        self.choose = choose
+        self.reads = True
+
+    def step(self):
+        """Whether there will be another one."""
+        what = self.choose.randrange(12)
+        try:
+            if what < 4:
+                self.send_what_fits(b"".join(pack(bytes([self.choose.choice(b"ebm")]) + bytes(9)) for _ in range(20)))
+            elif what == 4:
+                self.send_what_fits(self.choose.randbytes(self.choose.randrange(1, 300)))
+            elif what == 5:
+                self.send_what_fits(pack(b"c"))
+            elif what == 6:
+                self.send_what_fits(pack(b"a"))
+            elif what == 7:
+                self.send_what_fits(pack(b"half a packet")[:5])
+            elif what == 8:
+                self.finish()
+            elif what == 9:
+                self.reset()
+                return False
+            elif what == 10:
+                self.reads = False
+            elif self.reads:
+                self.socket.settimeout(0)
+                self.socket.recv(65536)
+        except OSError:
+            return True  # ended by the server, or nothing to read: it tries on, as broken clients do
+        return True
+
+
+@each_worker_count
+@pytest.mark.parametrize("concurrent", [False, True])
+def test_chaos(backend, workers, concurrent, balanced):
+    handler = Chaotic()
+    limits = Limits(queued_bytes=64 * 1024, send_timeout=1.0)
+    server = serve(balanced, handler, backend, workers, concurrent=concurrent, limits=limits)
+    choose = random.Random(20_240_607)
+    waiting = 200
+    peers = []
+    while waiting or peers:
+        if waiting and len(peers) < 50:
+            waiting -= 1
+            peers.append(ChaoticPeer(server.address, choose))
+        number = choose.randrange(len(peers))
+        if not peers[number].step() or choose.randrange(12) == 0:
+            peers.pop(number).close()
+    with Peer(server.address) as healthy:
+        for number in range(20):
+            healthy.send(pack(b"h%d" % number))
+            while healthy.packet() != pack(b"h%d" % number):
+                pass  # what those before it still have told to all
+    handler.wait_until(lambda: server.stats().sessions == 0)
+    stats = server.stats()
+    assert len(handler.reasons) == len(handler.sessions) == stats.accepted == sum(stats.ended.values()) == 201
+    assert stats.handler_errors == 0
+    assert stats.paused == stats.queued_bytes == stats.buffers_in_use == 0
+
+
+# ---- out of descriptors ----
+
+STARVED = """
+import dataclasses, json, resource, sys
+import iocp
+
+class Echo(iocp.Handler):
+    def on_packet(self, session, packet):
+        session.send(packet)
+
+server = iocp.Server(Echo(), workers=int(sys.argv[2]), backend=sys.argv[1], accepts=8)
+server.start()
+resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48))
+print(server.address[1], flush=True)
+for line in sys.stdin:
+    if line == "stop\\n":
+        server.stop()
+    stats = dataclasses.asdict(server.stats())
+    stats["ended"] = {reason.name: count for reason, count in stats["ended"].items()}
+    print(json.dumps(stats), flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of descriptors to be lowered (RLIMIT_NOFILE)")
+@each_worker_count
+def test_out_of_descriptors_the_server_waits_and_recovers(backend, workers):
+    with subprocess.Popen(
+        [sys.executable, "-c", STARVED, backend, str(workers)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+
+        def stats(line="?"):
+            process.stdin.write(line + "\n")
+            process.stdin.flush()
+            return json.loads(process.stdout.readline())
+
+        try:
+            address = "127.0.0.1", int(process.stdout.readline())
+            peers = [Peer(address) for _ in range(70)]
+            while not (now := stats())["accept_retries"]:
+                assert now["uptime"] < TIMEOUT, now
+            served = now["accepted"]
+            assert 10 < served < 48
+            # Those inside are served as before, those outside wait.
+            for peer in peers[:served]:
+                peer.echo(pack(b"x"))
+            for peer in peers[:40]:
+                peer.close()
+            for peer in peers[40:]:
+                peer.echo(pack(b"at last"))
+            with Peer(address) as late:
+                late.echo(pack(b"x"))
+            for peer in peers[40:]:
+                peer.close()
+            end = stats("stop")
+            assert (end["ops_in_flight"], end["buffers_in_use"], end["sessions"]) == (0, 0, 0)
+            assert end["accepted"] == sum(end["ended"].values()) == 71
+            process.stdin.close()
+            assert process.wait(TIMEOUT) == 0
+        finally:
+            process.kill()
