@@ -3,6 +3,7 @@
 # The interpreter lock is taken once for all events of a turn. An exception ends the session it was raised for and nothing else.
 
 import logging as _logging
+import sys as _sys
 
 from cpython.object cimport PyObject_IsTrue
 
@@ -38,11 +39,20 @@ cdef object call2(PyObject *function, PyObject *self, object a, object b):
     return call_bound2(function, a, b)
 
 
-cdef void handler_failed(Worker *w, Session s, str name):
-    """Called in an except block."""
+cdef bint failed(Engine engine, Worker *w, str text, tuple arguments) noexcept:
+    """Called in an except block: log and count what a handler raised. False: it was Ctrl-C, which ends run()."""
+    error = _sys.exc_info()[1]
+    if isinstance(error, KeyboardInterrupt) and engine.runs_in is not None:
+        engine.interrupted = error
+        engine.request_stop()
+        return False
     counter_own(&w.handler_errors, 1)
-    _log.exception("%s failed for %r", name, s)
-    if s is not None:
+    _log.exception(text, *arguments)
+    return True
+
+
+cdef void handler_failed(Engine engine, Worker *w, Session s, str name):
+    if failed(engine, w, "%s failed for %r", (name, s)):
         cut(&s.c, HANDLER_ERROR, 0, ENDING)
 
 
@@ -83,7 +93,7 @@ cdef void call_packets(Engine engine, Worker *w, Event *e):
                 if not c.logged_in:
                     after_packet(engine, w, s)
     except BaseException:
-        handler_failed(w, s, "on_packets" if engine.batch_packets else "on_packet")
+        handler_failed(engine, w, s, "on_packets" if engine.batch_packets else "on_packet")
     if e.after != NO_REASON:
         cut(c, e.after, 0, ENDING)
 
@@ -94,7 +104,7 @@ cdef void call_connect(Engine engine, Worker *w, Session s):
     try:
         engine.on_connect(s)
     except BaseException:
-        handler_failed(w, s, "on_connect")
+        handler_failed(engine, w, s, "on_connect")
 
 
 cdef void accepted(Engine engine, Worker *w, Event *e):
@@ -142,8 +152,7 @@ cdef void ended(Engine engine, Worker *w, Connection *c):
     try:
         engine.on_disconnect(s, _REASONS[c.reason])
     except BaseException:
-        counter_own(&w.handler_errors, 1)
-        _log.exception("on_disconnect failed for %r", s)
+        failed(engine, w, "on_disconnect failed for %r", (s,))
 
 
 cdef void call_posted(Engine engine, Worker *w):
@@ -160,8 +169,7 @@ cdef void call_posted(Engine engine, Worker *w):
         try:
             fn(*args)
         except BaseException:
-            counter_own(&w.handler_errors, 1)
-            _log.exception("a call made with post() failed: %r", fn)
+            failed(engine, w, "a call made with post() failed: %r", (fn,))
 
 
 cdef void call_fired(Engine engine, Worker *w):
@@ -183,8 +191,7 @@ cdef void call_fired(Engine engine, Worker *w):
             try:
                 t.fn(*t.args)
             except BaseException:
-                counter_own(&w.handler_errors, 1)
-                _log.exception("a timer's function failed: %r", t.fn)
+                failed(engine, w, "a timer's function failed: %r", (t.fn,))
         if t.ended:
             t.fn = None
             t.args = None

@@ -100,6 +100,26 @@ cdef void read_rules(Rules *rules, object limits):
     rules.spare_loopback_rate = limits.spares_loopback("packets_per_second")
 
 
+cdef class Latch:
+    """An event that a signal handler may set: the thread it interrupts may be inside wait() or set() itself, and would hold the
+    lock of a threading.Event there for ever."""
+    cdef object lock            # held until the latch is set
+    cdef counter_t is_set
+
+    def __cinit__(self):
+        self.lock = _threading.Lock()
+        self.lock.acquire()
+
+    cdef set(self):
+        if counter_swap(&self.is_set, 1) == 0:
+            self.lock.release()
+
+    cdef bint wait(self, object timeout) except -1:
+        if not counter_get(&self.is_set) and self.lock.acquire(True, -1 if timeout is None else max(0, timeout)):
+            self.lock.release()     # for the next who waits
+        return counter_get(&self.is_set) != 0
+
+
 # Wake a worker for what `key` says. The lock is for engines that are being closed at the same time.
 cdef void wake(Core *core, int key) noexcept nogil:
     mutex_lock(&core.attention_lock)
@@ -118,7 +138,7 @@ cdef class Engine:
     cdef readonly object limits
     cdef int life
     cdef object starting        # a lock: start and stop from several threads
-    cdef object asked           # an event: to stop
+    cdef Latch asked            # to stop
     cdef object calls           # a deque of what post() left
     cdef list threads
     cdef object runs_in         # the thread that is inside run()
@@ -135,6 +155,9 @@ cdef class Engine:
 
     def __cinit__(self):
         self.core = NULL
+
+    def __init__(self):
+        raise TypeError("an engine is made as a Server or a Client")
 
     cdef prepare(self, object handler, object workers, object backend, object framing, object limits, object concurrent):
         cdef Core *core
@@ -154,7 +177,7 @@ cdef class Engine:
         self.framing = framing
         self.limits = limits
         self.starting = _threading.RLock()
-        self.asked = _threading.Event()
+        self.asked = Latch.__new__(Latch)
         self.calls = _collections.deque()
         self.threads = []
         self.read_handler()
@@ -255,14 +278,14 @@ cdef class Engine:
         self.check_new()
         self.allocate()
         self.open()
+        self.life = RUNNING
+        self.runs_in = _threading.current_thread()  # where stop() only asks
         try:
-            self.life = RUNNING
             self.handler.on_start(self)
         except BaseException:
-            self.life = STOPPED
-            self.close_port()
+            self.abandon()
             raise
-        counter_set(&self.core.quit_posted, 0)
+        self.runs_in = None
 
     def start(self):
         cdef int i
@@ -313,9 +336,7 @@ cdef class Engine:
         cdef double deadline
         with self.starting:
             if self.life == NEW:
-                self.life = STOPPED
-                self.asked.set()
-                self.close_port()
+                self.abandon()
                 return
         if self.life == STOPPED:
             return
@@ -351,6 +372,22 @@ cdef class Engine:
             self.close_port()
             _engines.discard(self)
 
+    cdef abandon(self):
+        """No worker will ever run: let go of all that waits for one."""
+        self.asked.set()
+        self.calls.clear()
+        drop_timers(self)
+        if counter_get(&self.core.sessions):
+            # Connections begun before start end on this thread. `stopping` is past on_stop, since nothing was started.
+            self.life = RUNNING
+            self.runs_in = _threading.current_thread()
+            self.allocate()
+            counter_set(&self.core.stopping, 2)
+            wake(self.core, KEY_STOP)
+            run_worker(self, &self.core.workers[0])
+        self.runs_in = None
+        self.finish()
+
     cdef close_port(self):
         cdef Core *core = self.core
         mutex_lock(&core.attention_lock)
@@ -368,7 +405,7 @@ cdef class Engine:
 
     @property
     def running(self):
-        return self.life == RUNNING and not self.asked.is_set()
+        return self.life == RUNNING and not counter_get(&self.asked.is_set)
 
     def broadcast(self, packet, exclude=None):
         cdef Connection *without = connection_or_null(exclude)
@@ -460,8 +497,8 @@ cdef void run_worker(Engine engine, Worker *w):
     """A worker's life. The interpreter lock is held at its beginning and end, and for `dispatch` in between."""
     global worker_of_thread
     cdef Core *core = engine.core
+    cdef void *outer = worker_of_thread     # a handler of one engine may run or abandon another
     worker_of_thread = w
-    interrupted = None
     while not w.quit:
         with nogil:
             turn(w)
@@ -473,14 +510,12 @@ cdef void run_worker(Engine engine, Worker *w):
             try:
                 PyErr_CheckSignals()
             except BaseException as error:  # KeyboardInterrupt, where nobody installed another handler
-                interrupted = error
+                engine.interrupted = error
                 engine.request_stop()
-    worker_of_thread = NULL
+    worker_of_thread = outer
     # The next one, if there is one. A worker could dequeue two quits at once, so they come one at a time.
     if counter_add(&core.quit_posted, 1) <= core.worker_count:
         wake(core, KEY_QUIT)
-    if interrupted is not None:
-        engine.interrupted = interrupted
 
 
 cdef void stop_step(Engine engine, Worker *w):
@@ -494,8 +529,7 @@ cdef void stop_step(Engine engine, Worker *w):
         try:
             engine.handler.on_stop(engine)
         except BaseException:
-            counter_own(&w.handler_errors, 1)
-            _log.exception("on_stop failed")
+            failed(engine, w, "on_stop failed", ())
         end_all(core, FLUSHING)
         core.stop_deadline = port_now() + core.flush_time
     elif stage == 2 and port_now() >= core.stop_deadline:
