@@ -172,6 +172,23 @@ cdef void drop_queue(Connection *c) noexcept nogil:
     c.last = NULL
 
 
+# Leave GATHER_BYTES in the first segment: a large packet goes out in parts, so that Limits.send_timeout sees each of them taken.
+cdef void split_segment(Connection *c, Segment *s) noexcept nogil:
+    cdef Segment *rest = segment_take(&c.core.pool)
+    if rest == NULL:        # then it goes out whole
+        return
+    counter_add(&s.buffer.references, 1)
+    rest.buffer = s.buffer
+    rest.start = s.start + GATHER_BYTES
+    rest.length = s.length - GATHER_BYTES
+    rest.own = 0
+    rest.next = s.next
+    s.length = GATHER_BYTES
+    s.next = rest
+    if c.last == s:
+        c.last = rest
+
+
 # Take up to GATHER segments and GATHER_BYTES off the queue into a send operation; the WSABUFs are filled too. With the lock held.
 cdef SendOperation *gather(Connection *c, WSABUF *buffers, DWORD *count) noexcept nogil:
     cdef SendOperation *op = send_operation_take(&c.core.pool)
@@ -181,6 +198,8 @@ cdef SendOperation *gather(Connection *c, WSABUF *buffers, DWORD *count) noexcep
     cdef DWORD n = 0
     if op == NULL:
         return NULL
+    if s.length > GATHER_BYTES:
+        split_segment(c, s)
     while s != NULL and n < GATHER and (n == 0 or bytes + s.length <= GATHER_BYTES):
         buffers[n].buf = s.start
         buffers[n].len = s.length
