@@ -100,7 +100,6 @@ cdef void admit_accepted(Worker *w, SOCKET accepted, sockaddr_storage *peer) noe
         counter_add(&core.ended[verdict], 1)
         return
     counter_own(&w.accepted, 1)
-    counter_add(&core.sessions, 1)
     e = add_event(w, EVENT_ACCEPTED, NULL)
     e.socket = accepted
     e.counted = counted

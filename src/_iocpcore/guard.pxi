@@ -94,15 +94,18 @@ cdef void uncount_address(Core *core, AddressCount *entry) noexcept nogil:
     mutex_unlock(&core.address_lock)
 
 
-# Whether a connection from `address` may stay: NO_REASON, or why not. `counted` is what uncount_address wants in the end.
+# Whether a connection from `address` may stay: NO_REASON, and then it counts as a session; or why not. `counted` is what
+# uncount_address wants in the end. Counted before it is judged, since several workers may accept at once.
 cdef int admit(Core *core, const uint8_t *address, int family, AddressCount **counted) noexcept nogil:
     cdef bint allowed
     counted[0] = NULL
-    if core.rules.sessions and counter_get(&core.sessions) >= core.rules.sessions:
+    if counter_add(&core.sessions, 1) > core.rules.sessions and core.rules.sessions:
+        counter_add(&core.sessions, -1)
         return TOO_MANY_SESSIONS
     if core.rules.sessions_per_address and not (core.rules.spare_loopback_addresses and is_loopback(address, family)):
         counted[0] = count_address(core, address, family, &allowed)
         if not allowed:
+            counter_add(&core.sessions, -1)
             return TOO_MANY_FROM_ADDRESS
     return NO_REASON
 
