@@ -6,7 +6,7 @@ cdef Session start_connect(Engine engine, object host, object port, object timeo
     cdef Core *core = engine.core
     cdef sockaddr_storage peer, local
     cdef int length, local_length = 0, error = 0
-    cdef int64_t limit = 0 if timeout is None else max(1, ticks(timeout, "timeout")) * 1000000
+    cdef int64_t limit = 0 if timeout is None else max(1, nanoseconds_of(timeout, "timeout"))
     cdef DWORD sent
     cdef bint must = False
     number = check_port(port, "port", 1)

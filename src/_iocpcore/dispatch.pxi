@@ -198,11 +198,11 @@ cdef void call_fired(Engine engine, Worker *w):
             Py_DECREF(t)        # the wheel's
         else:
             # From the time it was due and not from now: no drift. Calls missed meanwhile are left out.
-            now = tick_of(core, port_now())
-            t.node.due += t.interval
-            if t.node.due <= now:
-                t.node.due += (now - t.node.due) // t.interval * t.interval + t.interval
-            timer_start(core, &t.node, t.node.due)
+            now = port_now()
+            t.due += t.interval
+            if t.due <= now:
+                t.due += (now - t.due) // t.interval * t.interval + t.interval
+            timer_start(core, &t.node, due_in(core, t.due, 0))
             if t.ended and timer_stop(core, &t.node):   # cancelled on another thread in between
                 Py_DECREF(t)
         node = next

@@ -332,7 +332,7 @@ cdef class Engine:
         return self.asked.wait(timeout)
 
     def stop(self, timeout=5.0):
-        cdef double seconds = ticks(timeout, "timeout") / 1000.0
+        cdef double seconds = nanoseconds_of(timeout, "timeout") / 1e9
         cdef double deadline
         with self.starting:
             if self.life == NEW:
@@ -445,13 +445,13 @@ cdef class Engine:
             wake(self.core, KEY_CALLS)
 
     def call_later(self, delay, fn, *args):
-        cdef int64_t after = ticks(delay, "delay")
+        cdef int64_t after = nanoseconds_of(delay, "delay")
         self.check_open("call_later")
         return start_timer(self, after, 0, fn, args)
 
     def call_every(self, interval, fn, *args):
-        cdef int64_t every = ticks(interval, "interval")
-        if every < 1:
+        cdef int64_t every = nanoseconds_of(interval, "interval")
+        if every < 1000000:
             raise ValueError(f"interval must be at least 0.001 seconds, not {interval!r}")
         self.check_open("call_every")
         return start_timer(self, every, every, fn, args)

@@ -8,7 +8,8 @@ cdef class Timer:
     cdef Engine engine
     cdef object fn
     cdef tuple args
-    cdef int64_t interval       # in ticks; 0: once
+    cdef int64_t due            # port_now() when it is due: the node's tick is rounded up, from which the next one must not count
+    cdef int64_t interval       # in nanoseconds; 0: once
     cdef bint ended
 
     def __init__(self):
@@ -26,8 +27,7 @@ cdef class Timer:
         return not self.ended
 
 
-cdef int64_t ticks(object seconds, str name) except -1:
-    """Seconds as ticks, rounded up."""
+cdef int64_t nanoseconds_of(object seconds, str name) except -1:
     cdef double value
     try:
         value = seconds
@@ -35,8 +35,7 @@ cdef int64_t ticks(object seconds, str name) except -1:
         raise TypeError(f"{name} must be a number of seconds, not {seconds!r}") from None
     if not 0 <= value <= 3e8:
         raise ValueError(f"{name} must be between 0 and 3e8 seconds, not {seconds!r}")
-    value *= 1000
-    return <int64_t>value + (1 if value > <double><int64_t>value else 0)
+    return <int64_t>(value * 1e9 + 0.5)
 
 
 cdef Timer start_timer(Engine engine, int64_t delay, int64_t interval, object fn, tuple args):
@@ -47,8 +46,9 @@ cdef Timer start_timer(Engine engine, int64_t delay, int64_t interval, object fn
     t.engine = engine
     t.fn = fn
     t.args = args
+    t.due = port_now() + delay
     t.interval = interval
     t.node.timer = <PyObject *>t
     Py_INCREF(t)                # the wheel's; given up when it has fired for the last time, or was cancelled
-    timer_start(core, &t.node, due_in(core, port_now(), delay * 1000000))
+    timer_start(core, &t.node, due_in(core, t.due, 0))
     return t
