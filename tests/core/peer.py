@@ -150,7 +150,7 @@ class Recorder(iocp.Handler):
         self.note("disconnect", session)
 
     def wait_until(self, condition: Callable[[], object]) -> None:
-        """Wait until `condition()` is true. Looked at after each callback, and now and then for counters no callback tells of."""
+        """Wait until `condition()` is true: looked at after each callback, and now and then for what no callback tells of."""
         deadline = time.monotonic() + TIMEOUT
         with self.changed:
             while not condition():
