@@ -174,11 +174,15 @@ cdef void call_posted(Engine engine, Worker *w):
 
 cdef void call_fired(Engine engine, Worker *w):
     cdef Core *core = engine.core
-    cdef TimerNode *node = w.fired
+    cdef TimerNode *node
     cdef TimerNode *next
     cdef Timer t
     cdef int64_t now
-    w.fired = NULL
+    w.has_fired = False
+    mutex_lock(&core.wheel.lock)
+    node = core.wheel.fired
+    core.wheel.fired = NULL
+    mutex_unlock(&core.wheel.lock)
     while node != NULL:
         next = node.next
         t = <Timer>node.timer
@@ -242,7 +246,7 @@ cdef void dispatch(Engine engine, Worker *w):
             call_connect(engine, w, <Session>e.connection.session)
         else:
             ended(engine, w, e.connection)
-    if w.fired != NULL:
+    if w.has_fired:
         call_fired(engine, w)
     if w.has_calls:
         call_posted(engine, w)

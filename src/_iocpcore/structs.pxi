@@ -198,7 +198,7 @@ ctypedef struct Worker:
     Connection *dirty       # to be settled after the handlers: sent to, closed ...
     Connection *reaped
     Connection *ready       # their receive completed at once
-    TimerNode *fired        # timers due, whose functions are to be called
+    bint has_fired          # there are timers in the core's list
     bint has_calls
     bint must_stop
     bint signal_came
@@ -248,6 +248,8 @@ ctypedef struct Wheel:
     mutex_t lock
     int64_t now                                     # ticks handled
     TimerNode slots[WHEEL_LEVELS][WHEEL_SLOTS]      # heads of circular lists
+    TimerNode *fired        # the program's, due and to be called by whoever comes to it first, so that none overtakes another
+    TimerNode *fired_last
     uint64_t filled[WHEEL_LEVELS][WHEEL_WORDS]
     counter_t count
 

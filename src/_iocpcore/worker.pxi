@@ -94,26 +94,35 @@ cdef void fire_timers(Worker *w) noexcept nogil:
     cdef Core *core = w.core
     cdef TimerNode *node
     cdef TimerNode *next
-    cdef TimerNode **end = &w.fired
-    mutex_lock(&core.wheel.lock)
-    node = wheel_advance(&core.wheel, tick_of(core, w.now))
-    mutex_unlock(&core.wheel.lock)
-    while end[0] != NULL:
-        end = &end[0].next
+    cdef TimerNode *others = NULL
+    cdef Wheel *wheel = &core.wheel
+    mutex_lock(&wheel.lock)
+    node = wheel_advance(wheel, tick_of(core, w.now))
     while node != NULL:
         next = node.next
+        if node.timer == NULL:
+            node.next = others
+            others = node
+        else:
+            node.next = NULL
+            if wheel.fired == NULL:
+                wheel.fired = node
+            else:
+                wheel.fired_last.next = node
+            wheel.fired_last = node
+            w.has_fired = True
+        node = next
+    mutex_unlock(&wheel.lock)
+    while others != NULL:
+        node = others
+        others = node.next
         if node.connection != NULL:
             guard_fired(w, node.connection)
         elif node == &core.accept_timer:
             accept_retry(w)
-        elif node == &core.stop_timer:
-            timer_hand_back(core, node)
-            w.must_stop = True
         else:
-            node.next = NULL
-            end[0] = node
-            end = &node.next
-        node = next
+            timer_hand_back(core, node)     # the stop's
+            w.must_stop = True
 
 
 # Milliseconds until the next timer, and say what is waited for.
@@ -134,19 +143,28 @@ cdef DWORD time_to_wait(Worker *w) noexcept nogil:
 
 
 cdef inline bint has_work_for_python(Worker *w) noexcept nogil:
-    return (w.event_count or w.fired != NULL or w.reaped != NULL or w.has_calls or w.must_stop or w.signal_came or w.quit)
+    return (w.event_count or w.has_fired or w.reaped != NULL or w.has_calls or w.must_stop or w.signal_came or w.quit)
 
 
 # Handle what was dequeued, as long as there is room for events and bytes.
 cdef void handle_entries(Worker *w) noexcept nogil:
     cdef Connection *c
+    cdef Connection *ready
     while w.entry_next < w.entry_count and not events_full(w) and w.arena_used <= ARENA - 2 * RECEIVE_BUDGET:
         w.entry_next += 1
         completed(w, &w.entries[w.entry_next - 1])
-    while w.ready != NULL and not events_full(w) and w.arena_used <= ARENA - 2 * RECEIVE_BUDGET:
-        c = w.ready
-        w.ready = c.next_held
+    # Each once: one that is ready again at once, without a whole packet, takes its turn behind what the port has.
+    ready = w.ready
+    w.ready = NULL
+    while ready != NULL and not events_full(w) and w.arena_used <= ARENA - 2 * RECEIVE_BUDGET:
+        c = ready
+        ready = c.next_held
         receive_completed(w, c, 0)
+    while ready != NULL:
+        c = ready
+        ready = c.next_held
+        c.next_held = w.ready
+        w.ready = c
 
 
 cdef void turn(Worker *w) noexcept nogil:
@@ -169,13 +187,14 @@ cdef void turn(Worker *w) noexcept nogil:
             first = w.dirty
             w.dirty = NULL
             settle_list(w, first)
-        if w.entry_next < w.entry_count or w.ready != NULL:
+        if w.entry_next < w.entry_count:
             handle_entries(w)
         if has_work_for_python(w):
             return
-        if w.dirty != NULL or w.ready != NULL or w.entry_next < w.entry_count:
+        if w.entry_next < w.entry_count:
             continue
-        wait = time_to_wait(w)
+        # Those ready at once wait for what the port has: a connection that always has something must not keep it from the others.
+        wait = 0 if w.ready != NULL or w.dirty != NULL else time_to_wait(w)
         if GetQueuedCompletionStatusEx(core.port, w.entries, BATCH, &removed, wait, False):
             w.entry_count = removed
             counter_own(&w.batches, 1)
