@@ -186,7 +186,7 @@ def test_timers_cancelled_by_other_threads(server: iocp.Server) -> None:
 
 
 # A game's tick is rarely a whole number of the wheel's: 60 times a second are 60 times, and not 58.8.
-@pytest.mark.parametrize(("interval", "calls"), [(0.02, 15), (1 / 60, 30)])
+@pytest.mark.parametrize(("interval", "calls"), [(0.02, 25), (1 / 60, 30)])
 def test_call_every_does_not_drift(server: iocp.Server, interval: float, calls: int) -> None:
     times: list[float] = []
     done = threading.Event()
@@ -199,14 +199,13 @@ def test_call_every_does_not_drift(server: iocp.Server, interval: float, calls: 
 
     earliest = time.perf_counter()
     timer = server.call_every(interval, tick)
-    latest = time.perf_counter()
     assert done.wait(TIMEOUT)
-    # Each call belongs to a multiple of the interval since the start: lateness of one is not handed on to the next. A loaded
-    # machine may skip calls, so the nearest multiple below is looked for.
     for number, fired in enumerate(times, 1):
         assert fired >= earliest + number * interval
-    lateness = sorted((fired - latest) % interval for fired in times)
-    assert lateness[len(lateness) // 2] < 0.004  # that of half of them
+    # Each call belongs to a multiple of the interval since the start: that one was late is not handed on to the next. Of ten
+    # calls, a machine that is busy with other things lets at least one be in time.
+    first, last = (min((fired - earliest) % interval for fired in some) for some in (times[:10], times[-10:]))
+    assert abs((last - first + interval / 2) % interval - interval / 2) < 0.003
 
 
 def test_call_every_skips_the_calls_it_missed(serve: Serve) -> None:
