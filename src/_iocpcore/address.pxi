@@ -16,10 +16,10 @@ cdef int write_address(sockaddr_storage *out, int family, bytes packed, int port
     return 16
 
 
-cdef tuple resolve(object host, int port, bint listening):
-    """(family 4 or 6, packed address, scope) of a host. Raises OSError, which names the host."""
+cdef tuple resolve(object host, int port, bint listening, str name="host"):
+    """(family 4 or 6, packed address, scope) of a host. Raises OSError, which names the argument and the host."""
     if not isinstance(host, str):
-        raise TypeError(f"host must be a str, not {host!r}")
+        raise TypeError(f"{name} must be a str, not {host!r}")
     try:                        # the usual case costs no look-up
         return 4, _socket.inet_pton(_socket.AF_INET, host), 0
     except OSError:
@@ -28,7 +28,7 @@ cdef tuple resolve(object host, int port, bint listening):
     try:
         found = _socket.getaddrinfo(host or None, port, type=_socket.SOCK_STREAM, flags=flags)
     except (OSError, UnicodeError) as error:
-        raise OSError(getattr(error, "errno", None) or 0, f"host {host!r} is not known: {error}") from None
+        raise OSError(f"{name} {host!r} is not known: {error}") from None
     if not host:                # everything: the dual-stack address, if this machine has IPv6
         found.sort(key=lambda entry: entry[0] != _socket.AF_INET6)
     for family, _, _, _, address in found:
@@ -36,7 +36,7 @@ cdef tuple resolve(object host, int port, bint listening):
             return 4, _socket.inet_pton(family, address[0]), 0
         if family == _socket.AF_INET6:
             return 6, _socket.inet_pton(family, address[0].partition("%")[0]), address[3]
-    raise OSError(0, f"host {host!r} has no internet address")
+    raise OSError(f"{name} {host!r} has no internet address")
 
 
 cdef int check_port(object port, str name, int low) except? -1:

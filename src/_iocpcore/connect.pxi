@@ -13,7 +13,7 @@ cdef Session start_connect(Engine engine, object host, object port, object timeo
     family, packed, scope = resolve(host, number, False)
     length = write_address(&peer, family, packed, number, scope)
     if source is not None:
-        source_family, source_packed, source_scope = resolve(source, 0, False)
+        source_family, source_packed, source_scope = resolve(source, 0, False, "source")
         if source_family != family:
             raise ValueError(f"source {source!r} and host {host!r} are of different address families")
         local_length = write_address(&local, family, source_packed, 0, source_scope)
@@ -23,7 +23,9 @@ cdef Session start_connect(Engine engine, object host, object port, object timeo
     if port_bind(made, <sockaddr *>&local if local_length else NULL, local_length) != 0:
         error = WSAGetLastError()
         closesocket(made)
-        raise error_of(error)
+        if source is None:
+            raise error_of(error)
+        raise OSError(f"source {source!r} is no address that can be connected from: {error_of(error)}")
     cdef Session s = new_session(engine)
     cdef Connection *c = &s.c
     s._data = data
