@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import sys
 import threading
 import time
@@ -155,8 +156,7 @@ def explain(error: Exception, host: str, port: int) -> str:
     """Why the server cannot listen, and what to do about it."""
     where = printed(host, port)
     code = error.errno if isinstance(error, OSError) else None
-    if code is not None and (code < 0 or code in (11001, 11004)):
-        # The name service's numbers: negative on Linux.
+    if isinstance(error, socket.gaierror):
         return f"host {host!r} is not known: give an address of this machine with --host, such as 127.0.0.1"
     if code in (errno.EADDRINUSE, 10048):
         return f"{where} is in use: choose another port with --port, or --port 0 for a free one"

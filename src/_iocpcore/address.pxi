@@ -28,9 +28,14 @@ cdef tuple resolve(object host, int port, bint listening, str name="host"):
     try:
         found = _socket.getaddrinfo(host or None, port, type=_socket.SOCK_STREAM, flags=flags)
     except (OSError, UnicodeError) as error:
-        raise OSError(f"{name} {host!r} is not known: {error}") from None
-    if not host:                # everything: the dual-stack address, if this machine has IPv6
-        found.sort(key=lambda entry: entry[0] != _socket.AF_INET6)
+        number = getattr(error, "errno", None) or _socket.EAI_NONAME
+        raise _socket.gaierror(number, f"{name} {host!r} is not known: {error}") from None
+    if not host and listening:  # everything: the dual-stack address, if this machine has IPv6
+        try:
+            _socket.socket(_socket.AF_INET6).close()
+            found.sort(key=lambda entry: entry[0] != _socket.AF_INET6)
+        except OSError:         # the names' library does not know that the system has none
+            found.sort(key=lambda entry: entry[0] != _socket.AF_INET)
     for family, _, _, _, address in found:
         if family == _socket.AF_INET:
             return 4, _socket.inet_pton(family, address[0]), 0

@@ -11,21 +11,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import iocp
-from witness import TIMEOUT, Dialer, Witness, in_threads, packet, read_exactly, read_to_end, until
+from witness import Dialer, Witness, in_threads, ipv6, packet, read_to_end, until
 
 Serve = Callable[..., iocp.Server]
 ClientOf = Callable[..., iocp.Client]
-
-
-def has_ipv6() -> bool:
-    try:
-        with socket.create_server(("::1", 0), family=socket.AF_INET6):
-            return True
-    except OSError:
-        return False
-
-
-ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
 
 
 @pytest.fixture

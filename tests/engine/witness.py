@@ -6,6 +6,8 @@ import socket
 import threading
 from collections.abc import Callable
 
+import pytest
+
 import iocp
 
 TIMEOUT = 20.0
@@ -144,3 +146,14 @@ def in_threads(count: int, work: Callable[[int], object]) -> None:
         assert not thread.is_alive(), f"{thread.name} did not end in time"
     if failures:
         raise failures[0]
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")

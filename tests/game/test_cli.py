@@ -218,7 +218,7 @@ def test_a_backend_that_is_not_here_exits_2_and_says_so():
         (OSError(errno.EADDRINUSE, "Address in use"), ["in use", "--port 0"]),
         (OSError(errno.EADDRNOTAVAIL, "Cannot assign"), ["no address of this machine", "0.0.0.0"]),
         (OSError(errno.EMFILE, "Too many"), ["descriptors", "ulimit"]),
-        (OSError(-2, "host 'here' is not known"), ["not known", "--host"]),
+        (socket.gaierror(-2, "host 'here' is not known"), ["not known", "--host"]),
         (OSError(errno.EIO, "odd"), ["odd", "here:80"]),
         (RuntimeError("backend x: why"), ["backend x: why"]),
     ],
