@@ -68,6 +68,7 @@ cdef void accept_completed(Worker *w, AcceptOperation *op) noexcept nogil:
     # Last of all, since a stop that sees no accept in flight frees what they lie in: the next one, or its timer.
     if counter_get(&core.stopping):
         counter_add(&core.accepts_in_flight, -1)
+        w.must_look = True
         closesocket(accepted)
         return
     if error and port_is_exhaustion(error):

@@ -255,6 +255,7 @@ cdef void dispatch(Engine engine, Worker *w):
         stop_step(engine, w)
     if w.reaped != NULL:
         reap_sessions(engine, w)
+    w.must_look = False
     counter_own(&w.callback_time, port_now() - began)
     if counter_get(&engine.core.stopping):
         quit_if_done(engine)

@@ -201,6 +201,7 @@ ctypedef struct Worker:
     bint has_fired          # there are timers in the core's list
     bint has_calls
     bint must_stop
+    bint must_look          # whether a stop is done
     bint signal_came
     bint quit
     int64_t now

@@ -143,7 +143,7 @@ cdef DWORD time_to_wait(Worker *w) noexcept nogil:
 
 
 cdef inline bint has_work_for_python(Worker *w) noexcept nogil:
-    return (w.event_count or w.has_fired or w.reaped != NULL or w.has_calls or w.must_stop or w.signal_came or w.quit)
+    return (w.event_count or w.has_fired or w.reaped != NULL or w.has_calls or w.must_stop or w.must_look or w.signal_came or w.quit)
 
 
 # Handle what was dequeued, as long as there is room for events and bytes.

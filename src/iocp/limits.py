@@ -24,7 +24,8 @@ class Limits:
         (5,000) leaves loopback addresses alone; a value you give holds for them too.
     login_timeout: seconds from connecting until the session counts as logged in (see `Handler.logged_in`).
     idle_timeout: seconds without a whole packet from the peer.
-    send_timeout: seconds in which the peer takes none of the bytes that wait for it.
+    send_timeout: seconds in which the peer takes none of the bytes that wait for it. Without it, a session closed towards a peer
+        that never reads keeps its queue until the server stops.
     queued_bytes: bytes waiting to be sent to one session, over which it is cut. A session with a quarter
         of that waiting is not read from until the peer has taken some, so that an echo to a slow reader does not grow.
 
@@ -37,7 +38,7 @@ class Limits:
     login_timeout: float | None = 30.0
     idle_timeout: float | None = 600.0
     send_timeout: float | None = 30.0
-    queued_bytes: int | None = 1 << 20
+    queued_bytes: int | None = 2 << 20
 
     def __post_init__(self) -> None:
         for field in fields(self):
