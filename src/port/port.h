@@ -131,7 +131,8 @@ void port_name_thread(const char *name);
 void port_block_signals(void);
 
 /* Route Ctrl-C, Ctrl-Break and the closing of the console (Windows), SIGINT and SIGTERM (Linux, in front of the handlers
- * installed before) to a packet with `key` and no OVERLAPPED, or stop doing so (port NULL). One port of a process at a time. */
+ * installed before) to a packet with `key` and no OVERLAPPED, or stop doing so (port NULL). One port of a process at a time.
+ * On Windows a second Ctrl-C or Ctrl-Break ends the process, since nothing else could end a callback that never returns. */
 void port_route_console(HANDLE port, ULONG_PTR key);
 
 #ifdef __cplusplus

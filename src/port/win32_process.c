@@ -69,14 +69,20 @@ static SRWLOCK route_lock = SRWLOCK_INIT;
 static HANDLE route_port;
 static ULONG_PTR route_key;
 static BOOL route_installed;
+static LONG route_used; /* a stop was asked for on this route before */
 
 static BOOL WINAPI console_event(DWORD event)
 {
     BOOL posted = FALSE;
 
     AcquireSRWLockShared(&route_lock);
-    if (route_port != NULL)
+    if (route_port != NULL) {
+        /* The second time: a handler of the program that never returns holds the stop up, and Python's own handler would wait for
+         * the main thread, which may be in it. */
+        if (InterlockedExchange(&route_used, 1) && (event == CTRL_C_EVENT || event == CTRL_BREAK_EVENT))
+            TerminateProcess(GetCurrentProcess(), (UINT)STATUS_CONTROL_C_EXIT);
         posted = PostQueuedCompletionStatus(route_port, 0, route_key, NULL);
+    }
     ReleaseSRWLockShared(&route_lock);
 
     if (!posted)
@@ -96,6 +102,7 @@ void port_route_console(HANDLE port, ULONG_PTR key)
     AcquireSRWLockExclusive(&route_lock);
     route_port = port;
     route_key = key;
+    route_used = 0;
     change = (port != NULL) != (route_installed != FALSE);
     route_installed = port != NULL;
     ReleaseSRWLockExclusive(&route_lock);
