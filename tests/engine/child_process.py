@@ -63,6 +63,13 @@ class Child:
         """Ctrl-C."""
         self.process.send_signal(signal.CTRL_C_EVENT if sys.platform == "win32" else signal.SIGINT)
 
+    def ended_within(self, seconds: float) -> bool:
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def finish(self, timeout: float = TIMEOUT) -> int:
         """Wait for the end and return the exit code; the rest of the output is in `output` then."""
         try:

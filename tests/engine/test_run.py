@@ -147,6 +147,21 @@ def test_second_signal_kills_a_server_whose_handler_hangs(backend: str, workers:
         assert "stopped" not in child.output
 
 
+@pytest.mark.skipif(sys.platform != "win32", reason="Windows' way; the one of other systems is tested above")
+@workers
+def test_second_ctrl_c_kills_a_server_whose_handler_hangs(backend: str, workers: int) -> None:
+    with Child(SERVE, workers, backend) as child:
+        with socket.create_connection(("127.0.0.1", started(child)), timeout=TIMEOUT) as peer:
+            peer.sendall(packet("hang"))
+            child.line("in the handler")
+            child.interrupt()
+            # The first one waits for the handler, and so for ever.
+            assert not child.ended_within(0.3)
+            child.interrupt()
+            assert child.finish() == 0xC000013A  # STATUS_CONTROL_C_EXIT
+        assert "stopped" not in child.output
+
+
 RUN = """
 import sys
 import iocp
