@@ -11,7 +11,6 @@ cdef void accept_issue(Core *core, AcceptOperation *op, int64_t now) noexcept no
     cdef int error = 0
     memset(&op.operation.overlapped, 0, sizeof(OVERLAPPED))
     op.operation.kind = ACCEPT
-    op.waiting = False
     op.accepted = port_socket(core.accept_family)
     if op.accepted == INVALID_SOCKET:
         error = WSAGetLastError()
@@ -31,7 +30,7 @@ cdef void accept_issue(Core *core, AcceptOperation *op, int64_t now) noexcept no
 
 
 cdef void accept_later(Core *core, AcceptOperation *op, int64_t now) noexcept nogil:
-    op.waiting = True
+    counter_set(&op.waiting, 1)
     counter_add(&core.accept_retries, 1)
     timer_start(core, &core.accept_timer, due_in(core, now, ACCEPT_RETRY * <int64_t>1000000))
 
@@ -43,7 +42,7 @@ cdef void accept_retry(Worker *w) noexcept nogil:
     if counter_get(&core.stopping):
         return
     for i in range(core.accept_depth):
-        if core.accepts[i].waiting:
+        if counter_swap(&core.accepts[i].waiting, 0):   # two workers may be here
             accept_issue(core, &core.accepts[i], w.now)
 
 

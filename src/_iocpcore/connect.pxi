@@ -26,6 +26,12 @@ cdef Session start_connect(Engine engine, object host, object port, object timeo
         if source is None:
             raise error_of(error)
         raise OSError(f"source {source!r} is no address that can be connected from: {error_of(error)}")
+    # resolve() let other threads run. Counted first and looked afterwards: a stop either sees this session or is seen here.
+    counter_add(&core.sessions, 1)
+    if counter_get(&core.stopping) or engine.life == STOPPED:
+        counter_add(&core.sessions, -1)
+        closesocket(made)
+        raise RuntimeError("connect: this engine is stopping")
     cdef Session s = new_session(engine)
     cdef Connection *c = &s.c
     s._data = data
@@ -36,7 +42,6 @@ cdef Session start_connect(Engine engine, object host, object port, object timeo
     read_address(&peer, c.address, &c.family, &c.port, &c.scope)
     c.spared = is_loopback(c.address, c.family)
     c.deadline = c.connected_at + limit if limit else 0
-    counter_add(&core.sessions, 1)
     mutex_lock(&core.group_lock)
     if not members_add(&core.everyone, c):
         error = -1

@@ -47,7 +47,10 @@ cdef bint failed(Engine engine, Worker *w, str text, tuple arguments) noexcept:
         engine.request_stop()
         return False
     counter_own(&w.handler_errors, 1)
-    _log.exception(text, *arguments)
+    try:
+        _log.exception(text, *arguments)
+    except BaseException:           # a filter, a handler or a __repr__ of the program's
+        PyErr_WriteUnraisable(engine)
     return True
 
 

@@ -84,7 +84,7 @@ cdef int check_int(object value, str name, int low, int high) except? -1:
 
 
 cdef int64_t nanoseconds(object seconds):
-    return 0 if seconds is None else max(1, <int64_t>(<double>seconds * 1e9))
+    return 0 if seconds is None else max(1, <int64_t>(min(<double>seconds, 3e8) * 1e9))
 
 
 cdef void read_rules(Rules *rules, object limits):
@@ -123,8 +123,16 @@ cdef class Latch:
 # Wake a worker for what `key` says. The lock is for engines that are being closed at the same time.
 cdef void wake(Core *core, int key) noexcept nogil:
     mutex_lock(&core.attention_lock)
-    if core.port != NULL:
-        PostQueuedCompletionStatus(core.port, 0, key, NULL)
+    if core.port != NULL and not PostQueuedCompletionStatus(core.port, 0, key, NULL):
+        # No memory: whoever asks next tries again.
+        if key == KEY_CALLS:
+            counter_set(&core.calls_wake, 0)
+        elif key == KEY_ATTENTION:
+            counter_set(&core.attention_wake, 0)
+        elif key == KEY_TIMERS:
+            counter_set(&core.timer_wake, 0)
+        elif key == KEY_STOP:
+            counter_set(&core.stop_asked, 0)
     mutex_unlock(&core.attention_lock)
 
 
@@ -143,6 +151,7 @@ cdef class Engine:
     cdef list threads
     cdef object runs_in         # the thread that is inside run()
     cdef object interrupted     # the KeyboardInterrupt that ended it
+    cdef bint routed            # the console's signals go to its port
     # The handler's methods, looked up once
     cdef PyObject *packet_function
     cdef PyObject *packet_self
@@ -154,14 +163,27 @@ cdef class Engine:
     cdef object __weakref__
 
     def __cinit__(self):
-        self.core = NULL
+        cdef Core *core = <Core *>calloc(1, sizeof(Core))
+        if core == NULL:
+            raise MemoryError()
+        self.core = core
+        core.began = port_now()
+        core.listener = INVALID_SOCKET
+        counter_set(&core.waited_for, <int64_t>1 << 62)
+        wheel_init(&core.wheel)
+        mutex_init(&core.baton)
+        mutex_init(&core.attention_lock)
+        mutex_init(&core.group_lock)
+        mutex_init(&core.address_lock)
 
     def __init__(self):
         raise TypeError("an engine is made as a Server or a Client")
 
     cdef prepare(self, object handler, object workers, object backend, object framing, object limits, object concurrent):
-        cdef Core *core
+        cdef Core *core = self.core
         cdef int i, number
+        if self.calls is not None:
+            raise RuntimeError("__init__ was called before")
         if _startup_error:
             raise error_of(_startup_error)
         if not isinstance(handler, _Handler):
@@ -181,27 +203,15 @@ cdef class Engine:
         self.calls = _collections.deque()
         self.threads = []
         self.read_handler()
-        core = <Core *>calloc(1, sizeof(Core))
-        if core == NULL:
-            raise MemoryError()
-        self.core = core
         core.backend = number
         core.worker_count = count
         core.concurrent = bool(concurrent)
-        core.began = port_now()
         core.framing.header = framing.length_bytes
         core.framing.big_endian = framing.byteorder == "big"
         core.framing.counts_header = framing.counts_header
         core.framing.max_size = framing.max_size
         read_rules(&core.rules, limits)
         core.flush_time = 1000000000
-        counter_set(&core.waited_for, <int64_t>1 << 62)
-        wheel_init(&core.wheel)
-        mutex_init(&core.baton)
-        mutex_init(&core.attention_lock)
-        mutex_init(&core.group_lock)
-        mutex_init(&core.address_lock)
-        core.listener = INVALID_SOCKET
         core.address_slots = ADDRESS_SLOTS
         core.addresses = <AddressCount **>calloc(ADDRESS_SLOTS, sizeof(AddressCount *))
         core.workers = <Worker *>calloc(count, sizeof(Worker))
@@ -288,18 +298,19 @@ cdef class Engine:
         self.runs_in = None
 
     def start(self):
-        cdef int i
         with self.starting:
             self.launch()
-            for i in range(self.core.worker_count):
-                # Daemons, so that a program that forgets to stop can end: the atexit hook stops them properly.
-                thread = _threading.Thread(target=self._work, args=(i,), name=f"iocp-worker-{i}", daemon=True)
-                self.threads.append(thread)
             # Before the workers: if on_start asked to stop, they would have left before there is anything to accept with.
             self.begin()
-            for thread in self.threads:
-                thread.start()
             _engines.add(self)
+            self.start_threads()
+
+    cdef start_threads(self):
+        for i in range(self.core.worker_count):
+            # Daemons, so that a program that forgets to stop can end: the atexit hook stops them properly.
+            thread = _threading.Thread(target=self._work, args=(i,), name=f"iocp-worker-{i}", daemon=True)
+            thread.start()
+            self.threads.append(thread)
 
     def _work(self, int number):
         port_block_signals()
@@ -324,8 +335,7 @@ cdef class Engine:
 
     def request_stop(self):
         self.asked.set()
-        if counter_get(&self.core.stopping) == 0:
-            counter_add(&self.core.stopping, 1)
+        if counter_swap(&self.core.stop_asked, 1) == 0:
             wake(self.core, KEY_STOP)
 
     def wait(self, timeout=None):
@@ -378,19 +388,26 @@ cdef class Engine:
         self.calls.clear()
         drop_timers(self)
         if counter_get(&self.core.sessions):
-            # Connections begun before start end on this thread. `stopping` is past on_stop, since nothing was started.
+            # Connections begun before start still have to end, each on its own worker. `stopping` is past on_stop, since
+            # nothing was started, and past its deadline.
             self.life = RUNNING
-            self.runs_in = _threading.current_thread()
             self.allocate()
+            counter_set(&self.core.stop_asked, 1)
+            counter_set(&self.core.stop_begun, 1)
             counter_set(&self.core.stopping, 2)
             wake(self.core, KEY_STOP)
-            run_worker(self, &self.core.workers[0])
+            self.start_threads()
+            for thread in self.threads:
+                thread.join()
         self.runs_in = None
         self.finish()
 
     cdef close_port(self):
         cdef Core *core = self.core
         mutex_lock(&core.attention_lock)
+        if self.routed:         # a signal that comes later must not find a port that is gone
+            port_route_console(NULL, 0)
+            self.routed = False
         if core.listener != INVALID_SOCKET:
             closesocket(core.listener)
             core.listener = INVALID_SOCKET
@@ -462,7 +479,7 @@ cdef class Engine:
 
     def connect(self, host, port, *, timeout=10.0, data=None, source=None):
         self.check_open("connect")
-        if counter_get(&self.core.stopping):
+        if counter_get(&self.core.stop_asked):
             raise RuntimeError("connect: this engine is stopping")
         return start_connect(self, host, port, timeout, data, source)
 
@@ -503,8 +520,12 @@ cdef void run_worker(Engine engine, Worker *w):
         with nogil:
             turn(w)
             enter_handlers(w)
-        dispatch(engine, w)
-        leave_handlers(w)
+        try:
+            dispatch(engine, w)
+        except BaseException:   # nothing should: a worker that is lost takes its sessions and the baton along
+            PyErr_WriteUnraisable(engine)
+        finally:
+            leave_handlers(w)
         if w.signal_came:
             w.signal_came = False
             try:
@@ -521,19 +542,20 @@ cdef void run_worker(Engine engine, Worker *w):
 cdef void stop_step(Engine engine, Worker *w):
     """Stop accepting, flush, cancel, drain: as far as it goes now. Called again until all is done."""
     cdef Core *core = engine.core
-    cdef int64_t stage = counter_get(&core.stopping)
-    cdef uint32_t i
+    counter_set(&core.stop_asked, 1)        # the console asks without request_stop()
     engine.asked.set()
-    if stage < 2:
+    if counter_swap(&core.stop_begun, 1) == 0:
+        core.stop_deadline = port_now() + core.flush_time
         counter_set(&core.stopping, 2)
         try:
             engine.handler.on_stop(engine)
         except BaseException:
             failed(engine, w, "on_stop failed", ())
-        end_all(core, FLUSHING)
         core.stop_deadline = port_now() + core.flush_time
-    elif stage == 2 and port_now() >= core.stop_deadline:
+        end_all(core, FLUSHING)
+    elif counter_get(&core.stopping) == 2 and port_now() >= core.stop_deadline:
         counter_set(&core.stopping, 3)
+    if counter_get(&core.stopping) == 3:    # also those that came into the list meanwhile
         end_all(core, ENDING)
     # Again and again, since a worker may have issued another one while the others were being cancelled.
     if core.listener != INVALID_SOCKET and counter_get(&core.accepts_in_flight):
@@ -566,20 +588,29 @@ cdef drop_timers(Engine engine):
     """Give up the references of timers that will never fire."""
     cdef Wheel *wheel = &engine.core.wheel
     cdef TimerNode *node
-    cdef TimerNode *next
-    cdef Timer t
     cdef int level, slot
+    mutex_lock(&wheel.lock)
+    node = wheel.fired          # due, but the workers left before they came to them
+    wheel.fired = NULL
+    mutex_unlock(&wheel.lock)
+    drop_list(node)
     for level in range(WHEEL_LEVELS):
         for slot in range(WHEEL_SLOTS):
             mutex_lock(&wheel.lock)
             node = wheel_empty(wheel, level, slot)
             mutex_unlock(&wheel.lock)
-            while node != NULL:
-                next = node.next
-                if node.timer != NULL:
-                    t = <Timer>node.timer
-                    t.ended = True
-                    t.fn = None
-                    t.args = None
-                    Py_DECREF(t)
-                node = next
+            drop_list(node)
+
+
+cdef drop_list(TimerNode *node):
+    cdef TimerNode *next
+    cdef Timer t
+    while node != NULL:
+        next = node.next
+        if node.timer != NULL:
+            t = <Timer>node.timer
+            t.ended = True
+            t.fn = None
+            t.args = None
+            Py_DECREF(t)
+        node = next

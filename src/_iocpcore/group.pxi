@@ -130,6 +130,7 @@ cdef list members_sessions(Core *core, GroupMembers *members):
 
 
 @cython.final
+@cython.no_gc_clear     # __dealloc__ needs the engine; cycles through a group end at the engine or its handler
 cdef class Group:
     """A set of sessions that are sent the same packets. See the stub."""
     cdef GroupMembers *members

@@ -159,10 +159,10 @@ cdef void receive_completed(Worker *w, Connection *c, int error) noexcept nogil:
         else:
             fail(c, error)
         read = False
-    if read:
-        own(w, c)
+    if not read or c.owner != NULL:
+        settle_locked(w, c)
+        return
+    own(w, c)
     spin_unlock(&c.lock)
-    if not read:
-        settle(w, c, False, False)
-    elif not receive_packets(w, c):
+    if not receive_packets(w, c):
         settle(w, c, True, False)

@@ -32,8 +32,6 @@ cdef class Server(Engine):
 
     def __init__(self, handler, host="127.0.0.1", port=0, *, workers=0, backend=None, framing=None, limits=None,
                  concurrent=False, accepts=64, backlog=4096):
-        if self.core != NULL:
-            raise RuntimeError("__init__ was called before")
         if not isinstance(host, str):
             raise TypeError(f"host must be a str, not {host!r}")
         self.host = host
@@ -85,8 +83,6 @@ cdef class Client(Engine):
     """An engine that only connects. See the stub."""
 
     def __init__(self, handler, *, workers=1, backend=None, framing=None, limits=None, concurrent=False):
-        if self.core != NULL:
-            raise RuntimeError("__init__ was called before")
         self.prepare(handler, workers, backend, _Framing() if framing is None else framing,
                      _Limits.none() if limits is None else limits, concurrent)
 
@@ -94,5 +90,7 @@ cdef class Client(Engine):
 def route_console(Engine engine not None, bint on):
     """Windows: let Ctrl-C, Ctrl-Break and the closing of the console stop `engine` at once. No effect elsewhere."""
     mutex_lock(&engine.core.attention_lock)
-    port_route_console(engine.core.port if on else NULL, KEY_STOP)
+    if on != engine.routed:
+        port_route_console(engine.core.port if on else NULL, KEY_STOP)
+    engine.routed = on and engine.core.port != NULL
     mutex_unlock(&engine.core.attention_lock)

@@ -38,6 +38,9 @@ cdef class Session:
     cdef readonly Engine engine
     cdef object __weakref__
 
+    def __cinit__(self):
+        self.c.state = GONE     # until new_session() has made it one
+
     def __init__(self):
         raise TypeError("sessions are made by a server's accept or by Engine.connect()")
 
@@ -147,6 +150,7 @@ cdef Session new_session(Engine engine):
     s.c.tokens_at = port_now()
     s.c.connected_at = s.c.tokens_at
     s.c.last_packet = s.c.tokens_at
+    s.c.state = CONNECTING
     Py_INCREF(s)
     counter_add(&engine.core.alive, 1)
     return s

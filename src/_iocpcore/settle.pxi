@@ -117,8 +117,12 @@ cdef void arm_receive(Worker *w, Connection *c) noexcept nogil:
         return
     if error == 0:
         # Something is there already (FILE_SKIP_COMPLETION_PORT_ON_SUCCESS: no packet comes). Its turn comes with the others'.
-        c.next_held = w.ready
-        w.ready = c
+        c.next_held = NULL
+        if w.ready == NULL:
+            w.ready = c
+        else:
+            w.ready_last.next_held = c
+        w.ready_last = c
         return
     c.receiving = 0
     counter_add(&c.core.ops_in_flight, -1)
@@ -127,14 +131,20 @@ cdef void arm_receive(Worker *w, Connection *c) noexcept nogil:
 
 cdef void settle(Worker *w, Connection *c, bint owned, bint listed) noexcept nogil:
     """Move `c` on. `owned`: this worker's handlers for it are done. `listed`: it was taken off a list."""
-    cdef Core *core = c.core
-    cdef bint gone = False, again
-    cdef int64_t pause_above
     spin_lock(&c.lock)
     if owned:
         c.owner = NULL
     if listed:
         c.scheduled = 0
+    settle_locked(w, c)
+
+
+# With the lock held, which it gives up in the end; `c` may be freed by then. Whoever takes something off the connection that
+# kept it alive (an operation, a timer in hands) must not give up the lock before it calls this.
+cdef void settle_locked(Worker *w, Connection *c) noexcept nogil:
+    cdef Core *core = c.core
+    cdef bint gone = False, again
+    cdef int64_t pause_above
     while True:
         again = False
         if c.state == OPEN or c.state == FLUSHING:
@@ -196,9 +206,19 @@ cdef void settle(Worker *w, Connection *c, bint owned, bint listed) noexcept nog
         spin_unlock(&c.lock)
         forget_connection(w, c)
         spin_lock(&c.lock)
+        c.forgotten = 1
     if c.state == GONE:
         reap_if_unmentioned(w, c)
     spin_unlock(&c.lock)
+
+
+# A socket closed over unread bytes resets the connection, and a peer may lose what it has not read yet.
+cdef void discard_input(Connection *c) noexcept nogil:
+    cdef char scratch[4096]
+    cdef int i
+    for i in range(16):
+        if recv(c.socket, scratch, sizeof(scratch), 0) < <int>sizeof(scratch):
+            break
 
 
 # The socket has no operation outstanding: give back all that the connection holds. Only who moved it to GONE calls this.
@@ -206,6 +226,8 @@ cdef void forget_connection(Worker *w, Connection *c) noexcept nogil:
     cdef Core *core = c.core
     if is_abuse(c.reason):
         port_reset_on_close(c.socket)
+    else:
+        discard_input(c)
     closesocket(c.socket)
     timer_stop(core, &c.timer)
     if c.partial != NULL:
@@ -214,9 +236,6 @@ cdef void forget_connection(Worker *w, Connection *c) noexcept nogil:
     uncount_address(core, c.counted)
     counter_add(&core.sessions, -1)
     counter_add(&core.ended[c.reason], 1)
-    spin_lock(&c.lock)
-    c.forgotten = 1
-    spin_unlock(&c.lock)
 
 
 # If no list mentions the connection any more, give up its object with the next turn that has the interpreter lock. With the
@@ -240,11 +259,10 @@ cdef void guard_fired(Worker *w, Connection *c) noexcept nogil:
     verdict = guard_verdict(c, w.now)
     if verdict != NO_REASON:
         begin_end(c, verdict, 0, ENDING)
-    else:
-        guard_arm(c)
+        settle_locked(w, c)
+        return
+    guard_arm(c)
     spin_unlock(&c.lock)
-    if verdict != NO_REASON:
-        settle(w, c, False, False)
 
 
 # Settle all of a list; what that schedules again is left in w.dirty.

@@ -87,7 +87,7 @@ ctypedef struct SendOperation:
 ctypedef struct AcceptOperation:
     Operation operation
     SOCKET accepted
-    bint waiting            # not issued: the system was out of descriptors, a timer will try again
+    counter_t waiting       # not issued: the system was out of descriptors, a timer will try again
     char addresses[2 * ADDRESS_ROOM]  # the lecture's: address size + 16, twice; 128 fits every family
 
 ctypedef struct TimerNode:
@@ -197,7 +197,9 @@ ctypedef struct Worker:
     int event_count
     Connection *dirty       # to be settled after the handlers: sent to, closed ...
     Connection *reaped
-    Connection *ready       # their receive completed at once
+    Connection *ready       # their receive completed at once: a queue, or the first would keep the last waiting for ever
+    Connection *ready_last
+    bint ready_first        # whose turn it is: theirs or the dequeued completions'
     bint has_fired          # there are timers in the core's list
     bint has_calls
     bint must_stop
@@ -294,7 +296,9 @@ ctypedef struct Core:
     counter_t queued_bytes
     counter_t paused
     counter_t posted
-    counter_t stopping      # 0 running, 1 asked, 2 sessions are being flushed, 3 cut
+    counter_t stopping      # 0 running, 2 sessions are being flushed, 3 cut
+    counter_t stop_asked
+    counter_t stop_begun
     counter_t quit_posted
     counter_t ended[REASONS]
     TimerNode stop_timer

@@ -17,7 +17,7 @@ cdef class Timer:
 
     def cancel(self):
         self.ended = True
-        if timer_stop(self.engine.core, &self.node):
+        if self.engine is not None and timer_stop(self.engine.core, &self.node):
             self.fn = None
             self.args = None
             Py_DECREF(self)     # the wheel's reference, see start_timer

@@ -146,8 +146,9 @@ cdef void timer_start(Core *core, TimerNode *node, int64_t due) noexcept nogil:
     wheel_insert(&core.wheel, node)
     earlier = due < counter_get(&core.waited_for)
     mutex_unlock(&core.wheel.lock)
-    # A worker looks at the wheel before it waits; only those who wait already must be told.
-    if earlier and not on_worker_of(core) and counter_swap(&core.timer_wake, 1) == 0:
+    # A worker looks at the wheel before it waits; only those who wait already must be told. Where handlers of several workers may
+    # overlap, this one's may run for long.
+    if earlier and not (on_worker_of(core) and (core.worker_count == 1 or not core.concurrent)) and counter_swap(&core.timer_wake, 1) == 0:
         wake(core, KEY_TIMERS)
 
 

@@ -8,6 +8,7 @@ cdef void completed(Worker *w, OVERLAPPED_ENTRY *entry) noexcept nogil:
     cdef Operation *op = <Operation *>entry.lpOverlapped
     cdef SendOperation *send
     cdef Connection *c
+    cdef uint32_t bytes
     cdef int error
     if op == NULL:
         posted(w, <int>entry.lpCompletionKey)
@@ -18,19 +19,19 @@ cdef void completed(Worker *w, OVERLAPPED_ENTRY *entry) noexcept nogil:
         send = <SendOperation *>op
         c = op.connection
         error = port_result(c.socket, &op.overlapped)
-        spin_lock(&c.lock)
-        c.sends -= 1
-        c.queued -= send.bytes
-        c.send_began = w.now
-        if error:
-            fail(c, error)
-        spin_unlock(&c.lock)
         counter_add(&core.ops_in_flight, -1)
         if not error:
             counter_own(&w.bytes_sent, send.bytes)
+        bytes = send.bytes
         segments_release(&core.pool, send.first)
         send_operation_release(&core.pool, send)
-        settle(w, c, False, False)
+        spin_lock(&c.lock)
+        c.sends -= 1
+        c.queued -= bytes
+        c.send_began = w.now
+        if error:
+            fail(c, error)
+        settle_locked(w, c)
     elif op.kind == ACCEPT:
         accept_completed(w, <AcceptOperation *>op)
     else:
@@ -59,12 +60,12 @@ cdef void connect_completed(Worker *w, Connection *c) noexcept nogil:
             c.deadline = 0
             own(w, c)
             guard_arm(c)
+    if not made:
+        settle_locked(w, c)
+        return
     spin_unlock(&c.lock)
-    if made:
-        counter_own(&w.connected, 1)
-        add_event(w, EVENT_CONNECTED, c)
-    else:
-        settle(w, c, False, False)
+    counter_own(&w.connected, 1)
+    add_event(w, EVENT_CONNECTED, c)
 
 
 # A packet of PostQueuedCompletionStatus: anything that is not I/O becomes an event of the same loop.
@@ -146,25 +147,30 @@ cdef inline bint has_work_for_python(Worker *w) noexcept nogil:
     return (w.event_count or w.has_fired or w.reaped != NULL or w.has_calls or w.must_stop or w.must_look or w.signal_came or w.quit)
 
 
+cdef inline bint has_room(Worker *w) noexcept nogil:
+    return not events_full(w) and w.arena_used <= ARENA - 2 * RECEIVE_BUDGET
+
+
+# Each once: one that is ready again at once takes its turn behind the others, and behind what the port has.
+cdef void handle_ready(Worker *w) noexcept nogil:
+    cdef Connection *last = w.ready_last
+    cdef Connection *c = NULL
+    while w.ready != NULL and c != last and has_room(w):
+        c = w.ready
+        w.ready = c.next_held
+        receive_completed(w, c, 0)
+
+
 # Handle what was dequeued, as long as there is room for events and bytes.
 cdef void handle_entries(Worker *w) noexcept nogil:
-    cdef Connection *c
-    cdef Connection *ready
-    while w.entry_next < w.entry_count and not events_full(w) and w.arena_used <= ARENA - 2 * RECEIVE_BUDGET:
+    w.ready_first = not w.ready_first
+    if w.ready_first:
+        handle_ready(w)
+    while w.entry_next < w.entry_count and has_room(w):
         w.entry_next += 1
         completed(w, &w.entries[w.entry_next - 1])
-    # Each once: one that is ready again at once, without a whole packet, takes its turn behind what the port has.
-    ready = w.ready
-    w.ready = NULL
-    while ready != NULL and not events_full(w) and w.arena_used <= ARENA - 2 * RECEIVE_BUDGET:
-        c = ready
-        ready = c.next_held
-        receive_completed(w, c, 0)
-    while ready != NULL:
-        c = ready
-        ready = c.next_held
-        c.next_held = w.ready
-        w.ready = c
+    if not w.ready_first:
+        handle_ready(w)
 
 
 cdef void turn(Worker *w) noexcept nogil:
@@ -181,6 +187,7 @@ cdef void turn(Worker *w) noexcept nogil:
     i = w.event_count
     w.event_count = 0
     w.arena_used = 0
+    w.now = port_now()      # the handlers took their time
     settle_events(w, i)
     while True:
         while w.dirty != NULL and not events_full(w):
@@ -207,8 +214,10 @@ cdef void turn(Worker *w) noexcept nogil:
                 w.signal_came = True
         w.entry_next = 0
         w.now = port_now()
+        if core.concurrent:     # this worker may be busy for long now: who starts a timer meanwhile has to tell the others
+            counter_set(&core.waited_for, <int64_t>1 << 62)
+        handle_entries(w)       # before the timers: a packet that is here already is in time
         fire_timers(w)
-        handle_entries(w)
 
 
 # After the handlers: settle the connections of `count` events, whose array is free to be used again from its beginning.

@@ -399,6 +399,13 @@ void endpoint_ready(struct endpoint *e, int what)
     spin_unlock(&e->lock);
 }
 
+/* Nobody will tell when it is ready. End the connection, and let the next system call on it say so. */
+void endpoint_fail(struct endpoint *e)
+{
+    shutdown(e->fd, SHUT_RDWR);
+    endpoint_ready(e, ENDPOINT_READABLE | ENDPOINT_WRITABLE | ENDPOINT_ENDED);
+}
+
 /* Complete what `overlapped` names, or all, as cancelled. Returns how many. With the lock held. */
 static int cancel(struct endpoint *e, OVERLAPPED *overlapped)
 {

@@ -128,6 +128,8 @@ enum { ENDPOINT_READABLE = 1, ENDPOINT_WRITABLE = 2, ENDPOINT_ENDED = 4 };
 
 /* endpoint.c: the poller says that e is ready. */
 void endpoint_ready(struct endpoint *e, int what);
+/* endpoint.c: the poller cannot watch e. */
+void endpoint_fail(struct endpoint *e);
 /* A new endpoint for `fd` (or -1), NULL: no memory. */
 struct endpoint *endpoint_new(int fd, int family);
 /* Cancel whatever is pending, queueing the completions. */

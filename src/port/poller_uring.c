@@ -174,20 +174,20 @@ static void poll_completed(struct lane *lane, struct endpoint *e, int result, in
             bury(e);
         return;
     }
-    if (result < 0)
-        what = ENDPOINT_READABLE | ENDPOINT_WRITABLE | ENDPOINT_ENDED; /* the system call will tell the error */
-    else {
-        if (result & (POLLIN | POLLRDHUP | POLLHUP | POLLERR))
-            what |= ENDPOINT_READABLE;
-        if (result & (POLLOUT | POLLHUP | POLLERR))
-            what |= ENDPOINT_WRITABLE;
-        if (result & (POLLRDHUP | POLLHUP | POLLERR))
-            what |= ENDPOINT_ENDED;
+    if (result < 0) {
+        e->polled = 0;
+        endpoint_fail(e);
+        return;
     }
+    if (result & (POLLIN | POLLRDHUP | POLLHUP | POLLERR))
+        what |= ENDPOINT_READABLE;
+    if (result & (POLLOUT | POLLHUP | POLLERR))
+        what |= ENDPOINT_WRITABLE;
+    if (result & (POLLRDHUP | POLLHUP | POLLERR))
+        what |= ENDPOINT_ENDED;
     if (!more) {
         e->polled = 0;
-        if (result >= 0) /* the kernel ended it, on an overflow of the queue for instance */
-            ring_watch(lane, e);
+        ring_watch(lane, e); /* the kernel ended it, on an overflow of the queue for instance */
     }
     endpoint_ready(e, what);
 }

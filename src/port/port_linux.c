@@ -377,8 +377,8 @@ static void read_mail(struct lane *lane)
             poller->forget(lane, e);
         else {
             error = poller->watch(lane, e);
-            if (error) /* let the next system call on it tell */
-                endpoint_ready(e, ENDPOINT_READABLE | ENDPOINT_WRITABLE | ENDPOINT_ENDED);
+            if (error)
+                endpoint_fail(e);
         }
         mutex_lock(&lane->lock);
     }

@@ -245,17 +245,21 @@ void port_block_signals(void)
 /* A handler in front of the one that was there (Python's). Python runs its own only when its main thread next executes Python,
  * and a signal that comes just before that thread begins to wait does not end the wait. This one ends it. */
 static _Atomic(struct port *) routed;
+static atomic_int inside; /* handlers that may be about to use it */
 static struct sigaction before[2];
 static const int routed_signals[2] = {SIGINT, SIGTERM};
 
 static void on_signal(int number, siginfo_t *info, void *context)
 {
     int error = errno;
-    struct port *port = atomic_load(&routed);
     struct sigaction *old = &before[number == SIGTERM];
+    struct port *port;
 
+    atomic_fetch_add(&inside, 1);
+    port = atomic_load(&routed);
     if (port)
         port_signal(port);
+    atomic_fetch_sub(&inside, 1);
     if (old->sa_flags & SA_SIGINFO)
         old->sa_sigaction(number, info, context);
     else if (old->sa_handler != SIG_DFL && old->sa_handler != SIG_IGN)
@@ -284,4 +288,6 @@ void port_route_console(HANDLE handle, ULONG_PTR key)
         }
     }
     atomic_store(&routed, port);
+    while (!port && atomic_load(&inside))
+        sched_yield(); /* the port may be closed once this returns */
 }
