@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import re
@@ -70,10 +71,10 @@ def interrupt(process):
     if not WINDOWS:
         process.send_signal(signal.SIGINT)
         return
-    try:
-        process.send_signal(signal.CTRL_BREAK_EVENT)
-    except (OSError, SystemError):  # os.kill in 3.11 raises the one from the other.
-        pytest.skip("no console here through which one process could send another Ctrl-Break")
+    if hasattr(ctypes.windll.ntdll, "wine_get_version"):
+        # Asking would do harm: os.kill of Python 3.11 then leaves an exception set, which a later call stumbles over.
+        pytest.skip("Wine 8 delivers no Ctrl-Break; Ctrl-C there is tested with iocp.run()")
+    process.send_signal(signal.CTRL_BREAK_EVENT)
 
 
 def terminate(process):
