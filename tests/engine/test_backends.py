@@ -67,7 +67,7 @@ def test_empty_environment_forces_nothing(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("name", ["kqueue", "IOCP", "io-uring", "", 7])
 def test_unknown_backend(name: object) -> None:
     with pytest.raises(ValueError, match=r"backend must be one of iocp, io_uring, epoll, not"):
-        iocp.Server(Witness(), backend=name)  # type: ignore[arg-type]
+        iocp.Server(Witness(), backend=name)
 
 
 def test_unknown_backend_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +81,7 @@ def test_unknown_backend_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("name", FOREIGN, ids="not {}".format)
 def test_another_system_s_backend(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RuntimeError, match=f"backend='{name}' is another system's; this one has "):
-        iocp.Server(Witness(), backend=name)  # type: ignore[arg-type]
+        iocp.Server(Witness(), backend=name)
     monkeypatch.setenv("IOCP_BACKEND", name)
     with pytest.raises(RuntimeError, match=f"IOCP_BACKEND='{name}' is another system's"):
         iocp.Client(Witness())

@@ -216,7 +216,7 @@ def test_wrong_arguments_are_named(
 ) -> None:
     client = client_of(Witness())
     with pytest.raises(error, match=text):
-        client.connect(*arguments, **options)  # type: ignore[arg-type]
+        client.connect(*arguments, **options)
     assert client.stats().sessions == 0
 
 
@@ -234,7 +234,7 @@ def test_wrong_arguments_are_named(
 )
 def test_wrong_options_of_a_client_are_named(options: dict[str, object], error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
-        iocp.Client(**{"handler": Witness(), **options})  # type: ignore[arg-type]
+        iocp.Client(**{"handler": Witness(), **options})
 
 
 def test_five_hundred_connections_of_one_client(serve: Serve, client_of: ClientOf) -> None:

@@ -212,18 +212,18 @@ def test_second_loopback_address(serve: Serve, dial: Dialer) -> None:
 )
 def test_wrong_arguments_are_named(options: dict[str, object], error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
-        iocp.Server(**{"handler": Witness(), **options})  # type: ignore[arg-type]
+        iocp.Server(**{"handler": Witness(), **options})
 
 
 def test_options_are_given_by_name() -> None:
     with pytest.raises(TypeError):
-        iocp.Server(Witness(), "127.0.0.1", 0, 2)  # type: ignore[misc]
+        iocp.Server(Witness(), "127.0.0.1", 0, 2)
 
 
 def test_second_init_is_an_error() -> None:
     server = iocp.Server(Witness())
     with pytest.raises(RuntimeError, match="__init__ was called before"):
-        server.__init__(Witness())  # type: ignore[misc]
+        server.__init__(Witness())
 
 
 @pytest.mark.parametrize("accepts", [1, 7])

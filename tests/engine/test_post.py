@@ -166,4 +166,4 @@ def test_worker_thread_s_system_exit_ends_nothing(serve: Serve, caplog: pytest.L
 
 def test_what_is_posted_must_be_callable(serve: Serve) -> None:
     with pytest.raises(TypeError, match="fn must be callable, not 'print'"):
-        serve(Witness()).post("print")  # type: ignore[arg-type]
+        serve(Witness()).post("print")

@@ -129,7 +129,7 @@ def test_properties_are_properties_and_methods_methods(name: str) -> None:
         if member is None:
             continue
         is_property = any(isinstance(mark, ast.Name) and mark.id == "property" for mark in node.decorator_list)
-        assert callable(member) is not is_property, f"{name}.{node.name}"  # type: ignore[union-attr]
+        assert callable(member) is not is_property, f"{name}.{node.name}"
 
 
 def test_stub_documents_what_python_s_help_does_not() -> None:

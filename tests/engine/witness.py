@@ -70,10 +70,8 @@ class Witness(iocp.Handler):
         return [data for _, data in self.packets]
 
     def summary(self) -> str:
-        return (
-            f"{len(self.connected)} connected, {len(self.packets)} packets, ended {[reason.name for _, reason in self.ended][:10]}, "
-            f"seen {self.seen[:10]}"
-        )
+        ended = [reason.name for _, reason in self.ended[:10]]
+        return f"{len(self.connected)} connected, {len(self.packets)} packets, ended {ended}, seen {self.seen[:10]}"
 
 
 def until(engine: iocp.Engine, condition: Callable[[], object]) -> None:
