@@ -27,5 +27,8 @@ include "_iocpcore/dispatch.pxi"    # the worker's turn with the interpreter loc
 include "_iocpcore/address.pxi"     # hosts and ports from Python
 include "_iocpcore/connect.pxi"     # outgoing connections
 include "_iocpcore/stats.pxi"       # a snapshot of the counters
-include "_iocpcore/engine.pxi"      # class Engine: start, run, stop
+include "_iocpcore/backend.pxi"     # which port works here, and which was asked for
+include "_iocpcore/settings.pxi"    # what the program asked for, checked
+include "_iocpcore/engine.pxi"      # class Engine
+include "_iocpcore/stop.pxi"        # the ends of a worker and of an engine
 include "_iocpcore/server.pxi"      # class Server, class Client

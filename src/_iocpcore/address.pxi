@@ -30,12 +30,14 @@ cdef tuple resolve(object host, int port, bint listening, str name="host"):
     except (OSError, UnicodeError) as error:
         number = getattr(error, "errno", None) or _socket.EAI_NONAME
         raise _socket.gaierror(number, f"{name} {host!r} is not known: {error}") from None
+    # A name with both kinds of address means the same one here and at the peer's: connect("localhost") finds Server("localhost").
+    found.sort(key=lambda entry: entry[0] != _socket.AF_INET)
     if not host and listening:  # everything: the dual-stack address, if this machine has IPv6
         try:
             _socket.socket(_socket.AF_INET6).close()
             found.sort(key=lambda entry: entry[0] != _socket.AF_INET6)
-        except OSError:         # the names' library does not know that the system has none
-            found.sort(key=lambda entry: entry[0] != _socket.AF_INET)
+        except OSError:
+            pass                # the names' library does not know that the system has none
     for family, _, _, _, address in found:
         if family == _socket.AF_INET:
             return 4, _socket.inet_pton(family, address[0]), 0

@@ -47,11 +47,13 @@ cdef bint failed(Engine engine, Worker *w, str text, tuple arguments) noexcept:
         engine.request_stop()
         return False
     counter_own(&w.handler_errors, 1)
-    try:
-        _log.exception(text, *arguments)
-    except BaseException:           # a filter, a handler or a __repr__ of the program's
-        PyErr_WriteUnraisable(engine)
+    log_exception(text, arguments)
     return True
+
+
+cdef void log_exception(str text, tuple arguments) noexcept:
+    """`noexcept`: what a filter, a handler of logging or a __repr__ of the program's raises goes to sys.unraisablehook."""
+    _log.exception(text, *arguments)
 
 
 cdef void handler_failed(Engine engine, Worker *w, Session s, str name):
@@ -235,7 +237,8 @@ cdef void reap_sessions(Engine engine, Worker *w):
         c = next
 
 
-cdef void dispatch(Engine engine, Worker *w):
+# `noexcept`: nothing should get here, but a worker that is lost would take its sessions and the baton along.
+cdef void dispatch(Engine engine, Worker *w) noexcept:
     cdef int64_t began = port_now()
     cdef Event *e
     cdef int i

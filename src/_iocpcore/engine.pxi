@@ -3,7 +3,6 @@
 import atexit as _atexit
 import errno as _errno
 import collections as _collections
-import os as _os
 import sys as _sys
 import threading as _threading
 import time as _time
@@ -15,7 +14,6 @@ from iocp.limits import Limits as _Limits
 from iocp.stats import Stats as _Stats
 
 cdef bint _IS_WINDOWS = _sys.platform == "win32"
-cdef tuple _BACKENDS = ("iocp", "io_uring", "epoll")    # by the port's numbers; best first
 cdef dict _REASONS = {int(reason): reason for reason in _Reason}
 
 cdef int _startup_error = port_startup()
@@ -24,80 +22,6 @@ cdef enum:
     NEW = 0
     RUNNING = 1
     STOPPED = 2
-
-cdef enum:
-    STOP_STEP = 20          # milliseconds between the looks of a stop that waits for slow peers
-
-
-def backend_report():
-    """(name, works, why or why not) for every backend this build knows, best first."""
-    cdef char reason[512]
-    cdef list found = []
-    cdef int number, works
-    for number, name in enumerate(_BACKENDS):
-        if (name == "iocp") == bool(_IS_WINDOWS):
-            works = port_probe(number, reason)
-            found.append((name, bool(works), (<bytes>reason).decode("utf-8", "replace")))
-    return found
-
-
-def available_backends():
-    """Backends that work on this machine, the one taken by default first."""
-    return [name for name, works, _ in backend_report() if works]
-
-
-def raise_open_files():
-    """Raise this process's limit of open files to what it may be; the limit now in force, -1 for none (Windows)."""
-    return port_raise_open_files()
-
-
-cdef tuple choose_backend(object wanted):
-    """(number, reason) of the backend to use. A wanted one that does not work is an error, never a silent change."""
-    cdef str source = "backend"
-    if wanted is None:
-        wanted = _os.environ.get("IOCP_BACKEND") or None
-        source = "IOCP_BACKEND"
-    report = backend_report()
-    if wanted is None:
-        refused = ""
-        for name, works, reason in report:
-            if works:
-                return _BACKENDS.index(name), (f"the best that works here: {reason}" + refused)
-            refused += f"; {name} is not available: {reason}"
-        raise RuntimeError("no backend works on this machine" + refused)
-    for name, works, reason in report:
-        if name == wanted:
-            if works:
-                return _BACKENDS.index(name), f"asked for with {source}: {reason}"
-            raise RuntimeError(f"{source}={wanted!r} does not work here: {reason}")
-    if wanted in _BACKENDS:
-        raise RuntimeError(f"{source}={wanted!r} is another system's; this one has {', '.join(name for name, _, _ in report)}")
-    raise ValueError(f"{source} must be one of {', '.join(_BACKENDS)}, not {wanted!r}")
-
-
-cdef int check_int(object value, str name, int low, int high) except? -1:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be an int, not {value!r}")
-    if not low <= value <= high:
-        raise ValueError(f"{name} must be between {low} and {high}, not {value!r}")
-    return value
-
-
-cdef int64_t nanoseconds(object seconds):
-    return 0 if seconds is None else max(1, <int64_t>(min(<double>seconds, 3e8) * 1e9))
-
-
-cdef void read_rules(Rules *rules, object limits):
-    rules.sessions = limits.sessions or 0
-    rules.sessions_per_address = limits.sessions_per_address or 0
-    rules.packets_per_second = limits.packets_per_second or 0
-    rules.login_timeout = nanoseconds(limits.login_timeout)
-    rules.idle_timeout = nanoseconds(limits.idle_timeout)
-    rules.send_timeout = nanoseconds(limits.send_timeout)
-    rules.queued_bytes = limits.queued_bytes or 0
-    rules.pause_above = rules.queued_bytes // 4 if rules.queued_bytes else PAUSE_DEFAULT
-    rules.spare_loopback_addresses = limits.spares_loopback("sessions_per_address")
-    rules.spare_loopback_rate = limits.spares_loopback("packets_per_second")
 
 
 cdef class Latch:
@@ -175,6 +99,10 @@ cdef class Engine:
         mutex_init(&core.attention_lock)
         mutex_init(&core.group_lock)
         mutex_init(&core.address_lock)
+        self.starting = _threading.RLock()
+        self.asked = Latch.__new__(Latch)
+        self.calls = _collections.deque()
+        self.threads = []
 
     def __init__(self):
         raise TypeError("an engine is made as a Server or a Client")
@@ -182,7 +110,7 @@ cdef class Engine:
     cdef prepare(self, object handler, object workers, object backend, object framing, object limits, object concurrent):
         cdef Core *core = self.core
         cdef int i, number
-        if self.calls is not None:
+        if self.handler is not None:
             raise RuntimeError("__init__ was called before")
         if _startup_error:
             raise error_of(_startup_error)
@@ -198,10 +126,6 @@ cdef class Engine:
         self.handler = handler
         self.framing = framing
         self.limits = limits
-        self.starting = _threading.RLock()
-        self.asked = Latch.__new__(Latch)
-        self.calls = _collections.deque()
-        self.threads = []
         self.read_handler()
         core.backend = number
         core.worker_count = count
@@ -313,6 +237,8 @@ cdef class Engine:
             self.threads.append(thread)
 
     def _work(self, int number):
+        if self.life != RUNNING or not 0 <= number < self.core.worker_count:
+            raise RuntimeError("_work() is for the engine's own threads")
         port_block_signals()
         name = f"iocp-worker-{number}".encode()
         port_name_thread(name)
@@ -508,109 +434,3 @@ def _stop_engines():
             engine.stop(1.0)
         except TimeoutError as stuck:
             _log.warning("%s", stuck)
-
-
-cdef void run_worker(Engine engine, Worker *w):
-    """A worker's life. The interpreter lock is held at its beginning and end, and for `dispatch` in between."""
-    global worker_of_thread
-    cdef Core *core = engine.core
-    cdef void *outer = worker_of_thread     # a handler of one engine may run or abandon another
-    worker_of_thread = w
-    while not w.quit:
-        with nogil:
-            turn(w)
-            enter_handlers(w)
-        try:
-            dispatch(engine, w)
-        except BaseException:   # nothing should: a worker that is lost takes its sessions and the baton along
-            PyErr_WriteUnraisable(engine)
-        finally:
-            leave_handlers(w)
-        if w.signal_came:
-            w.signal_came = False
-            try:
-                PyErr_CheckSignals()
-            except BaseException as error:  # KeyboardInterrupt, where nobody installed another handler
-                engine.interrupted = error
-                engine.request_stop()
-    worker_of_thread = outer
-    # The next one, if there is one. A worker could dequeue two quits at once, so they come one at a time.
-    if counter_add(&core.quit_posted, 1) <= core.worker_count:
-        wake(core, KEY_QUIT)
-
-
-cdef void stop_step(Engine engine, Worker *w):
-    """Stop accepting, flush, cancel, drain: as far as it goes now. Called again until all is done."""
-    cdef Core *core = engine.core
-    counter_set(&core.stop_asked, 1)        # the console asks without request_stop()
-    engine.asked.set()
-    if counter_swap(&core.stop_begun, 1) == 0:
-        core.stop_deadline = port_now() + core.flush_time
-        counter_set(&core.stopping, 2)
-        try:
-            engine.handler.on_stop(engine)
-        except BaseException:
-            failed(engine, w, "on_stop failed", ())
-        core.stop_deadline = port_now() + core.flush_time
-        end_all(core, FLUSHING)
-    elif counter_get(&core.stopping) == 2 and port_now() >= core.stop_deadline:
-        counter_set(&core.stopping, 3)
-    if counter_get(&core.stopping) == 3:    # also those that came into the list meanwhile
-        end_all(core, ENDING)
-    # Again and again, since a worker may have issued another one while the others were being cancelled.
-    if core.listener != INVALID_SOCKET and counter_get(&core.accepts_in_flight):
-        CancelIoEx(<HANDLE>core.listener, NULL)
-    timer_start(core, &core.stop_timer, due_in(core, port_now(), STOP_STEP * <int64_t>1000000))
-
-
-cdef void end_all(Core *core, int state) noexcept nogil:
-    cdef Connection *c
-    cdef uint32_t i
-    cdef int to
-    mutex_lock(&core.group_lock)
-    for i in range(core.everyone.count):
-        c = core.everyone.list[i]
-        # Who is not connected yet has nothing to flush; who only waits for the peer's end has waited long enough.
-        to = ENDING if c.state == CONNECTING or c.state == FINISHING else state
-        cut(c, SERVER_STOPPED, 0, to)
-    mutex_unlock(&core.group_lock)
-
-
-cdef void quit_if_done(Engine engine) noexcept:
-    cdef Core *core = engine.core
-    if (counter_get(&core.stopping) >= 2 and counter_get(&core.alive) == 0 and counter_get(&core.sessions) == 0
-            and counter_get(&core.accepts_in_flight) == 0 and counter_get(&core.ops_in_flight) == 0
-            and counter_swap(&core.quit_posted, 1) == 0):
-        wake(core, KEY_QUIT)
-
-
-cdef drop_timers(Engine engine):
-    """Give up the references of timers that will never fire."""
-    cdef Wheel *wheel = &engine.core.wheel
-    cdef TimerNode *node
-    cdef int level, slot
-    mutex_lock(&wheel.lock)
-    node = wheel.fired          # due, but the workers left before they came to them
-    wheel.fired = NULL
-    mutex_unlock(&wheel.lock)
-    drop_list(node)
-    for level in range(WHEEL_LEVELS):
-        for slot in range(WHEEL_SLOTS):
-            mutex_lock(&wheel.lock)
-            node = wheel_empty(wheel, level, slot)
-            mutex_unlock(&wheel.lock)
-            drop_list(node)
-
-
-cdef drop_list(TimerNode *node):
-    cdef TimerNode *next
-    cdef Timer t
-    while node != NULL:
-        next = node.next
-        if node.timer != NULL:
-            t = <Timer>node.timer
-            t.ended = True
-            t.fn = None
-            t.args = None
-            Py_DECREF(t)
-        node = next

@@ -1,0 +1,106 @@
+# The ends of a worker and of an engine: stop accepting, flush, cancel, drain, join.
+
+cdef enum:
+    STOP_STEP = 20          # milliseconds between the looks of a stop that waits for slow peers
+
+
+cdef void run_worker(Engine engine, Worker *w):
+    """A worker's life. The interpreter lock is held at its beginning and end, and for `dispatch` in between."""
+    global worker_of_thread
+    cdef Core *core = engine.core
+    cdef void *outer = worker_of_thread     # a handler of one engine may run or abandon another
+    worker_of_thread = w
+    while not w.quit:
+        with nogil:
+            turn(w)
+            enter_handlers(w)
+        dispatch(engine, w)
+        leave_handlers(w)
+        if w.signal_came:
+            w.signal_came = False
+            try:
+                PyErr_CheckSignals()
+            except BaseException as error:  # KeyboardInterrupt, where nobody installed another handler
+                engine.interrupted = error
+                engine.request_stop()
+    worker_of_thread = outer
+    # The next one, if there is one. A worker could dequeue two quits at once, so they come one at a time.
+    if counter_add(&core.quit_posted, 1) <= core.worker_count:
+        wake(core, KEY_QUIT)
+
+
+cdef void stop_step(Engine engine, Worker *w):
+    """Stop accepting, flush, cancel, drain: as far as it goes now. Called again until all is done."""
+    cdef Core *core = engine.core
+    counter_set(&core.stop_asked, 1)        # the console asks without request_stop()
+    engine.asked.set()
+    if counter_swap(&core.stop_begun, 1) == 0:
+        core.stop_deadline = port_now() + core.flush_time
+        counter_set(&core.stopping, 2)
+        try:
+            engine.handler.on_stop(engine)
+        except BaseException:
+            failed(engine, w, "on_stop failed", ())
+        core.stop_deadline = port_now() + core.flush_time
+        end_all(core, FLUSHING)
+    elif counter_get(&core.stopping) == 2 and port_now() >= core.stop_deadline:
+        counter_set(&core.stopping, 3)
+    if counter_get(&core.stopping) == 3:    # also those that came into the list meanwhile
+        end_all(core, ENDING)
+    # Again and again, since a worker may have issued another one while the others were being cancelled.
+    if core.listener != INVALID_SOCKET and counter_get(&core.accepts_in_flight):
+        CancelIoEx(<HANDLE>core.listener, NULL)
+    timer_start(core, &core.stop_timer, due_in(core, port_now(), STOP_STEP * <int64_t>1000000))
+
+
+cdef void end_all(Core *core, int state) noexcept nogil:
+    cdef Connection *c
+    cdef uint32_t i
+    cdef int to
+    mutex_lock(&core.group_lock)
+    for i in range(core.everyone.count):
+        c = core.everyone.list[i]
+        # Who is not connected yet has nothing to flush; who only waits for the peer's end has waited long enough.
+        to = ENDING if c.state == CONNECTING or c.state == FINISHING else state
+        cut(c, SERVER_STOPPED, 0, to)
+    mutex_unlock(&core.group_lock)
+
+
+cdef void quit_if_done(Engine engine) noexcept:
+    cdef Core *core = engine.core
+    if (counter_get(&core.stopping) >= 2 and counter_get(&core.alive) == 0 and counter_get(&core.sessions) == 0
+            and counter_get(&core.accepts_in_flight) == 0 and counter_get(&core.ops_in_flight) == 0
+            and counter_swap(&core.quit_posted, 1) == 0):
+        wake(core, KEY_QUIT)
+
+
+cdef drop_timers(Engine engine):
+    """Give up the references of timers that will never fire."""
+    cdef Wheel *wheel = &engine.core.wheel
+    cdef TimerNode *node
+    cdef int level, slot
+    mutex_lock(&wheel.lock)
+    node = wheel.fired          # due, but the workers left before they came to them
+    wheel.fired = NULL
+    mutex_unlock(&wheel.lock)
+    drop_list(node)
+    for level in range(WHEEL_LEVELS):
+        for slot in range(WHEEL_SLOTS):
+            mutex_lock(&wheel.lock)
+            node = wheel_empty(wheel, level, slot)
+            mutex_unlock(&wheel.lock)
+            drop_list(node)
+
+
+cdef drop_list(TimerNode *node):
+    cdef TimerNode *next
+    cdef Timer t
+    while node != NULL:
+        next = node.next
+        if node.timer != NULL:
+            t = <Timer>node.timer
+            t.ended = True
+            t.fn = None
+            t.args = None
+            Py_DECREF(t)
+        node = next
