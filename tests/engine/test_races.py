@@ -23,7 +23,7 @@ ClientOf = Callable[..., iocp.Client]
 
 GREETING = packet(bytes(15))
 TRAFFIC = 0.7
-"""Seconds of traffic in which the old core crashed, or lost something, every time or nearly so."""
+"""Seconds. The old core crashed within ten of this traffic; what it did wrong is shown by the next test every time."""
 
 
 class Crowd(iocp.Handler):
@@ -105,7 +105,6 @@ def test_handlers_end_sessions_of_other_workers(serve: Serve, client_of: ClientO
                 session.close()
             elif fate < 0.07:
                 session.abort()
-        session = None
         pause.wait(0.0005)
     client.request_stop()
     client.stop()
@@ -114,7 +113,35 @@ def test_handlers_end_sessions_of_other_workers(serve: Serve, client_of: ClientO
     assert not crowd.live
     assert crowd.began == crowd.ended
     assert set(crowd.ended.values()) == {1}
-    assert server.stats().accepted == len(crowd.began) > 40
+    assert server.stats().accepted >= len(crowd.began) > 40
+
+
+def test_session_is_not_over_before_its_on_disconnect(serve: Serve, dial: Dialer) -> None:
+    """A worker has closed sessions and waits for another's handler before it calls on_disconnect: nobody frees them meanwhile."""
+    witness = Witness()
+    server = serve(witness, workers=4)
+    peers = [dial(server) for _ in range(16)]
+    sessions = witness.wait_connected(len(peers))
+
+    def close() -> None:
+        server.post(hold)  # another worker waits with this until the handlers here have ended
+        for session in sessions:
+            session.close()
+
+    def hold() -> None:
+        for peer in peers:
+            assert peer.recv(1) == b""
+            peer.close()
+        # Time for the workers that have nothing to do to see the peers' ends.
+        threading.Event().wait(0.1)
+        over = sum(server.stats().ended.values())
+        witness.note((over, len(witness.ended)))
+
+    server.post(close)
+    witness.wait_for(lambda: witness.seen)
+    ((over, told),) = witness.seen
+    assert over <= told
+    assert witness.wait_ended(len(peers)) == [iocp.Reason.CLOSED] * len(peers)
 
 
 @pytest.mark.parametrize("concurrent", [False, True])
@@ -123,7 +150,7 @@ def test_stop_under_traffic_of_every_kind(
     serve: Serve, client_of: ClientOf, workers: int, concurrent: bool
 ) -> None:
     chance = random.Random(7)
-    for turn in range(4):
+    for turn in range(2):
         crowd = Crowd()
         server = serve(crowd, workers=workers, concurrent=concurrent)
         group = server.group()
@@ -249,7 +276,7 @@ def test_connect_by_name_races_with_stop(
 
 def test_connections_that_always_have_something_are_all_served(serve: Serve, dial: Dialer) -> None:
     """The ones that are ready again at once must neither overtake each other nor keep the port's others waiting."""
-    flooders, enough = 24, 1_500
+    flooders, enough = 24, 6_000
 
     class Counting(Witness):
         def __init__(self) -> None:
