@@ -1,6 +1,6 @@
 """Races that a review of the core found: ends in other workers' lanes, connecting while stopping, busy workers. Each was a bug.
 
-Most of what goes wrong here goes wrong as a crash or as counters that do not balance, so the tests only make the traffic.
+Some go wrong only as a crash or as counters that do not balance: those tests just make the traffic.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ClientOf = Callable[..., iocp.Client]
 
 GREETING = packet(bytes(15))
 TRAFFIC = 0.7
-"""Seconds. The old core crashed within ten of this traffic; what it did wrong is shown by the next test every time."""
+"""Seconds. Only a longer run (8 s) crashed the old core, and not each time; the next test shows the same bug every time."""
 
 
 class Crowd(iocp.Handler):
