@@ -228,7 +228,7 @@ class ChessServer(iocp.Handler):
         if error.kind is Violation.BAD_NAME and client.extended:
             # `close()` and not `abort()`, which would drop the answer.
             session.send(pack_login_fail(LoginFail.BAD_NAME, str(error)))
-            session.close()
+            session.close(iocp.Reason.PROTOCOL)
         else:
             session.abort(iocp.Reason.PROTOCOL)
 

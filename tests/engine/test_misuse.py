@@ -93,7 +93,6 @@ def test_objects_that_were_never_initialised_do_not_crash(kind: str) -> None:
         assert child.output == ["survived"]
 
 
-@pytest.mark.xfail(reason="start_connect() uses what only __init__ makes, and crashes")
 @pytest.mark.parametrize("kind", ["Engine", "Server", "Client"])
 def test_connect_of_an_engine_that_was_never_initialised_does_not_crash(kind: str) -> None:
     with Child(BARE, kind, "connect", **PERTURBED) as child:
