@@ -145,7 +145,7 @@ def test_a_logout_before_login_ends_the_connection_cleanly(chess):
     assert eve.read_to_end() == []
     assert anna.seen() == []
     assert not chess.handler.counts.violations
-    chess.until(lambda: chess.server.stats().ended.get(Reason.PROTOCOL) == 1)
+    chess.until(lambda: chess.server.stats().ended.get(Reason.CLOSED) == 1)
 
 
 def test_a_connection_that_sends_half_a_packet_and_goes_hurts_nobody(chess):
