@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import os
 import platform
+import signal
 from collections import Counter
 from collections.abc import Iterator
 
@@ -20,6 +21,12 @@ BACKENDS = [
     name for name in iocp.available_backends() if _wanted is None or name in _wanted.replace(" ", "").split(",")
 ]
 _passed: Counter[str] = Counter()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # A shell starts background jobs with SIGINT ignored, and children inherit that: no test could interrupt one.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
