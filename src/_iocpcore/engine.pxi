@@ -45,19 +45,19 @@ cdef class Latch:
 
 
 # Wake a worker for what `key` says. The lock is for engines that are being closed at the same time.
-cdef void wake(Core *core, int key) noexcept nogil:
+cdef bint wake(Core *core, int key) noexcept nogil:
+    cdef bint posted = True
     mutex_lock(&core.attention_lock)
-    if core.port != NULL and not PostQueuedCompletionStatus(core.port, 0, key, NULL):
-        # No memory: whoever asks next tries again.
-        if key == KEY_CALLS:
-            counter_set(&core.calls_wake, 0)
-        elif key == KEY_ATTENTION:
-            counter_set(&core.attention_wake, 0)
-        elif key == KEY_TIMERS:
-            counter_set(&core.timer_wake, 0)
-        elif key == KEY_STOP:
-            counter_set(&core.stop_asked, 0)
+    if core.port != NULL:
+        posted = PostQueuedCompletionStatus(core.port, 0, key, NULL) != 0
     mutex_unlock(&core.attention_lock)
+    return posted
+
+
+# Unless somebody has and `asked` shows that the packet is on its way. If there is no memory for it, whoever asks next tries again.
+cdef void wake_once(Core *core, counter_t *asked, int key) noexcept nogil:
+    if counter_swap(asked, 1) == 0 and not wake(core, key):
+        counter_set(asked, 0)
 
 
 cdef class Engine:
@@ -261,8 +261,7 @@ cdef class Engine:
 
     def request_stop(self):
         self.asked.set()
-        if counter_swap(&self.core.stop_asked, 1) == 0:
-            wake(self.core, KEY_STOP)
+        wake_once(self.core, &self.core.stop_asked, KEY_STOP)
 
     def wait(self, timeout=None):
         return self.asked.wait(timeout)
@@ -364,7 +363,7 @@ cdef class Engine:
                 s = session
                 if s is None or s.engine is not self:
                     raise ValueError(f"sessions must be of this engine, not {session!r}")
-                if s is not exclude and shared.used and enqueue_shared(&s.c, shared):
+                if s is not exclude and shared.used and enqueue(&s.c, shared.data, shared.used, shared):
                     sent += 1
         finally:
             counter_add(&self.core.packets_queued, sent)
@@ -384,8 +383,7 @@ cdef class Engine:
             return
         self.calls.append((fn, args))
         counter_add(&self.core.posted, 1)
-        if counter_swap(&self.core.calls_wake, 1) == 0:
-            wake(self.core, KEY_CALLS)
+        wake_once(self.core, &self.core.calls_wake, KEY_CALLS)
 
     def call_later(self, delay, fn, *args):
         cdef int64_t after = nanoseconds_of(delay, "delay")

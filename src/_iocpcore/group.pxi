@@ -103,7 +103,8 @@ cdef int64_t members_send(Core *core, GroupMembers *members, Buffer *shared, Con
     mutex_lock(&core.group_lock)
     if shared.used:
         for i in range(members.count):
-            if members.list[i] != exclude and members.list[i].introduced and enqueue_shared(members.list[i], shared):
+            if (members.list[i] != exclude and members.list[i].introduced
+                    and enqueue(members.list[i], shared.data, shared.used, shared)):
                 sent += 1
     mutex_unlock(&core.group_lock)
     counter_add(&core.packets_queued, sent)

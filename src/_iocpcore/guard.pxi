@@ -41,21 +41,26 @@ cdef void read_address(const sockaddr_storage *peer, uint8_t *address, uint8_t *
     scope[0] = (<const sockaddr_in6 *>peer).sin6_scope_id
 
 
+# Where the table keeps the counts of `key` (FNV-1a). With the address lock held.
+cdef AddressCount **address_slot(Core *core, const uint8_t *key) noexcept nogil:
+    cdef uint64_t mixed = 14695981039346656037u
+    cdef int i
+    for i in range(16):
+        mixed = (mixed ^ key[i]) * 1099511628211u
+    return &core.addresses[(mixed ^ mixed >> 32) % core.address_slots]
+
+
 # The count of one address: an IPv6 household has 2^64 addresses, its /64 is what counts. NULL: no memory, or not counted.
 cdef AddressCount *count_address(Core *core, const uint8_t *address, int family, bint *allowed) noexcept nogil:
     cdef uint8_t key[16]
-    cdef uint64_t mixed = 14695981039346656037u
     cdef AddressCount *entry
     cdef AddressCount **slot
-    cdef int i
     memset(key, 0, 16)
     memcpy(key, address, 4 if family == 4 else 8)
     key[15] = <uint8_t>family
-    for i in range(16):
-        mixed = (mixed ^ key[i]) * 1099511628211u
     allowed[0] = True
     mutex_lock(&core.address_lock)
-    slot = &core.addresses[(mixed ^ mixed >> 32) % core.address_slots]
+    slot = address_slot(core, key)
     entry = slot[0]
     while entry != NULL and memcmp(entry.address, key, 16) != 0:
         entry = entry.next
@@ -76,17 +81,13 @@ cdef AddressCount *count_address(Core *core, const uint8_t *address, int family,
 
 
 cdef void uncount_address(Core *core, AddressCount *entry) noexcept nogil:
-    cdef uint64_t mixed = 14695981039346656037u
     cdef AddressCount **link
-    cdef int i
     if entry == NULL:
         return
-    for i in range(16):
-        mixed = (mixed ^ entry.address[i]) * 1099511628211u
     mutex_lock(&core.address_lock)
     entry.sessions -= 1
     if entry.sessions == 0:
-        link = &core.addresses[(mixed ^ mixed >> 32) % core.address_slots]
+        link = address_slot(core, entry.address)
         while link[0] != entry:
             link = &link[0].next
         link[0] = entry.next
@@ -167,10 +168,9 @@ cdef int guard_verdict(Connection *c, int64_t now) noexcept nogil:
 # See to it that the guard looks when it has to. With the connection's lock held; a guard that looks too early looks again.
 cdef void guard_arm(Connection *c) noexcept nogil:
     cdef int64_t deadline = guard_deadline(c)
-    cdef int64_t due
+    cdef int64_t due = due_in(c.core, deadline, 0)
     if deadline == 0:
         return
-    due = (deadline - c.core.began + 999999) // 1000000
     if c.timer.previous != NULL and c.timer.due <= due:
         return
     timer_start(c.core, &c.timer, due)

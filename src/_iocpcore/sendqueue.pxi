@@ -25,8 +25,7 @@ cdef void schedule(Connection *c) noexcept nogil:
     c.next = core.attention
     core.attention = c
     mutex_unlock(&core.attention_lock)
-    if counter_swap(&core.attention_wake, 1) == 0:
-        wake(core, KEY_ATTENTION)
+    wake_once(core, &core.attention_wake, KEY_ATTENTION)
 
 
 # Leave the states in which the program uses the connection. With its lock held; schedule it afterwards if this says so: what
@@ -85,9 +84,7 @@ cdef char *reserve(Connection *c, size_t size) noexcept nogil:
         if b == NULL or s == NULL:
             if b != NULL:
                 buffer_release(&c.core.pool, b)
-            if s != NULL:
-                s.next = NULL
-                free(s)
+            free(s)
             return NULL
         s.buffer = b
         s.start = b.data
@@ -109,46 +106,21 @@ cdef inline int judge_queue(Connection *c, size_t size) noexcept nogil:
     return NO_REASON
 
 
-# Queue a copy of a packet. Whether it was queued; if not, the connection has ended or ends now.
-cdef bint enqueue_copy(Connection *c, const char *data, size_t size) noexcept nogil:
+# Queue a packet: a reference to it if it lies in `shared` alone and is worth one, or a copy (`shared` NULL: always). Whether it
+# was queued; if not, the connection has ended or ends now.
+cdef bint enqueue(Connection *c, const char *data, size_t size, Buffer *shared) noexcept nogil:
     cdef char *place
-    cdef bint must = False, queued = False
-    cdef int verdict
-    spin_lock(&c.lock)
-    if c.state <= OPEN:
-        verdict = judge_queue(c, size)
-        if verdict == NO_REASON:
-            place = reserve(c, size)
-            if place != NULL:
-                memcpy(place, data, size)
-                c.queued += size
-                queued = True
-            else:
-                verdict = OUT_OF_MEMORY
-        if not queued:
-            begin_end(c, verdict, 0, ENDING)
-        must = must_schedule(c)
-    spin_unlock(&c.lock)
-    if must:
-        schedule(c)
-    return queued
-
-
-# Queue a reference to a packet that lies in `shared` alone.
-cdef bint enqueue_shared(Connection *c, Buffer *shared) noexcept nogil:
     cdef Segment *s
-    cdef char *place
     cdef bint must = False, queued = False
     cdef int verdict
-    cdef uint32_t size = shared.used
     spin_lock(&c.lock)
     if c.state <= OPEN:
         verdict = judge_queue(c, size)
         if verdict == NO_REASON:
-            if c.last != NULL and size < SHARE_FROM:
+            if shared == NULL or (c.last != NULL and size < SHARE_FROM):
                 place = reserve(c, size)
                 if place != NULL:
-                    memcpy(place, shared.data, size)
+                    memcpy(place, data, size)
                     queued = True
             else:
                 s = segment_take(&c.core.pool)
@@ -156,7 +128,7 @@ cdef bint enqueue_shared(Connection *c, Buffer *shared) noexcept nogil:
                     counter_add(&shared.references, 1)
                     s.buffer = shared
                     s.start = shared.data
-                    s.length = size
+                    s.length = <uint32_t>size
                     s.own = 0
                     append_segment(c, s)
                     queued = True

@@ -98,12 +98,12 @@ cdef class Session:
     def send(self, packet, /):
         cdef Py_buffer view
         if PyBytes_CheckExact(packet):
-            if PyBytes_GET_SIZE(packet) and enqueue_copy(&self.c, PyBytes_AS_STRING(packet), PyBytes_GET_SIZE(packet)):
+            if PyBytes_GET_SIZE(packet) and enqueue(&self.c, PyBytes_AS_STRING(packet), PyBytes_GET_SIZE(packet), NULL):
                 counter_add(&self.c.core.packets_queued, 1)
             return
         PyObject_GetBuffer(packet, &view, PyBUF_SIMPLE)
         try:
-            if view.len and enqueue_copy(&self.c, <const char *>view.buf, view.len):
+            if view.len and enqueue(&self.c, <const char *>view.buf, view.len, NULL):
                 counter_add(&self.c.core.packets_queued, 1)
         finally:
             PyBuffer_Release(&view)

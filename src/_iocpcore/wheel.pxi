@@ -148,8 +148,8 @@ cdef void timer_start(Core *core, TimerNode *node, int64_t due) noexcept nogil:
     mutex_unlock(&core.wheel.lock)
     # A worker looks at the wheel before it waits; only those who wait already must be told. Where handlers of several workers may
     # overlap, this one's may run for long.
-    if earlier and not (on_worker_of(core) and (core.worker_count == 1 or not core.concurrent)) and counter_swap(&core.timer_wake, 1) == 0:
-        wake(core, KEY_TIMERS)
+    if earlier and not (on_worker_of(core) and (core.worker_count == 1 or not core.concurrent)):
+        wake_once(core, &core.timer_wake, KEY_TIMERS)
 
 
 cdef bint timer_stop(Core *core, TimerNode *node) noexcept nogil:
