@@ -30,13 +30,13 @@ from typing import Final, Literal, NamedTuple, TypeVar
 
 import iocp
 
+from .names import encode_name
 from .protocol import (
     Enter,
     Leave,
     LoginOk,
     Moved,
     ProtocolError,
-    encode_name,
     pack_login,
     pack_logout,
     pack_step,

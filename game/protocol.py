@@ -6,12 +6,7 @@ Each packet's layout is said once, in a `Layout` below; the structs, the size ch
 
 Existing clients stop dead on a type they don't know, so types above 3 go only to a client that has shown that it
 knows them: by sending any extended packet (C->S 2 to 5), or by the extended login, which is the login of the slides
-with one byte `knows` behind the name: 0 = nothing more, 1 = S->C types up to 6.
-
-Names are 10 bytes, NUL padded: a name ends at the first NUL, what follows is ignored, and all ten bytes may be
-used (the `o_type` 0 behind a player's name in `enter` ends the string for clients that read on). A name is text in
-the server's one name encoding, UTF-8 unless told otherwise, of printable characters (no control characters, line
-ends, direction overrides) and not blank.
+with one byte `knows` behind the name: 0 = nothing more, 1 = S->C types up to 6, 2 = up to 7. Names: `names.py`.
 
 Everything here is a pure function, safe on any thread. `python -m iocp.game.protocol --c-header` prints the wire
 as a header for C and C++ clients.
@@ -22,9 +17,11 @@ from __future__ import annotations
 import struct
 import sys
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeAlias
+
+from .violation import ProtocolError, Violation
 
 PORT: Final = 3500
 MAX_NAME: Final = 10
@@ -66,37 +63,23 @@ class ToClient(IntEnum):
     CHAT = 4
     LOGIN_FAIL = 5
     STAT_CHANGE = 6
+    WORLD = 7
 
 
 class LoginFail(IntEnum):
-    """Why a login was refused: the `reason` of `login_fail`."""
+    """Why a login was refused, or ended: the `reason` of `login_fail`."""
 
     BAD_NAME = 1
     NAME_TAKEN = 2
+    """Somebody else has logged in under this name meanwhile, and the piece is theirs now."""
     WORLD_FULL = 3
 
 
-class Violation(StrEnum):
-    """How a peer can break the protocol; what the server counts its cuts by."""
-
-    UNKNOWN_TYPE = "unknown type"
-    WRONG_SIZE = "wrong size"
-    NOT_LOGGED_IN = "not logged in"
-    SECOND_LOGIN = "second login"
-    BAD_NAME = "bad name"
-
-
-class ProtocolError(ValueError):
-    """A packet that breaks the protocol: `kind` for counting, the text for people."""
-
-    def __init__(self, kind: Violation, text: str) -> None:
-        super().__init__(text)
-        self.kind = kind
-
-
 # The name in a Layout: (struct code, C type).
-FIELD_TYPES: Final = {"i8": ("b", "int8_t"), "u8": ("B", "uint8_t"), "i16": ("h", "int16_t"), "i32": ("i", "int32_t"),
-                       "u32": ("I", "uint32_t"), "name": (f"{MAX_NAME}s", "char")}  # fmt: skip
+FIELD_TYPES: Final = {
+    "i8": ("b", "int8_t"), "u8": ("B", "uint8_t"), "i16": ("h", "int16_t"), "u16": ("H", "uint16_t"),
+    "i32": ("i", "int32_t"), "u32": ("I", "uint32_t"), "name": (f"{MAX_NAME}s", "char"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -130,7 +113,11 @@ CS_LOGIN: Final = Layout("cs_packet_login", ToServer.LOGIN, "name name")
 CS_LOGIN_EXTENDED: Final = Layout("cs_packet_login_extended", ToServer.LOGIN, "name name, u8 knows")
 CS_MOVE: Final = Layout("cs_packet_move", ToServer.MOVE, "i8 direction")
 CS_MOVE_TIMED: Final = Layout("cs_packet_move_timed", ToServer.MOVE, "i8 direction, u32 move_time")
+CS_ATTACK: Final = Layout("cs_packet_attack", ToServer.ATTACK)
+CS_CHAT: Final = Layout("cs_packet_chat", ToServer.CHAT, text=True)
 CS_LOGOUT: Final = Layout("cs_packet_logout", ToServer.LOGOUT)
+CS_TELEPORT: Final = Layout("cs_packet_teleport", ToServer.TELEPORT)
+CS_TELEPORT_TO: Final = Layout("cs_packet_teleport_to", ToServer.TELEPORT, "i16 x, i16 y")
 SC_LOGIN_OK: Final = Layout(
     "sc_packet_login_ok", ToClient.LOGIN_OK, "i32 id, i16 x, i16 y, i16 hp, i16 level, i32 exp"
 )
@@ -138,11 +125,16 @@ SC_MOVE: Final = Layout("sc_packet_move", ToClient.MOVE, "i32 id, i16 x, i16 y")
 SC_MOVE_TIMED: Final = Layout("sc_packet_move_timed", ToClient.MOVE, "i32 id, i16 x, i16 y, u32 move_time")
 SC_ENTER: Final = Layout("sc_packet_enter", ToClient.ENTER, "i32 id, name name, i8 o_type, i16 x, i16 y")
 SC_LEAVE: Final = Layout("sc_packet_leave", ToClient.LEAVE, "i32 id")
+SC_CHAT: Final = Layout("sc_packet_chat", ToClient.CHAT, "i32 id", text=True)
 SC_LOGIN_FAIL: Final = Layout("sc_packet_login_fail", ToClient.LOGIN_FAIL, "u8 reason", text=True)
+SC_STAT_CHANGE: Final = Layout(
+    "sc_packet_stat_change", ToClient.STAT_CHANGE, "i32 id, i16 hp, i16 max_hp, i16 level, i32 exp"
+)
+SC_WORLD: Final = Layout("sc_packet_world", ToClient.WORLD, "u16 tiles, u8 view, u8 percent, i32 seed, u32 checksum")
 
 LAYOUTS: Final = (
-    CS_LOGIN, CS_LOGIN_EXTENDED, CS_MOVE, CS_MOVE_TIMED, CS_LOGOUT,
-    SC_LOGIN_OK, SC_MOVE, SC_MOVE_TIMED, SC_ENTER, SC_LEAVE, SC_LOGIN_FAIL,
+    CS_LOGIN, CS_LOGIN_EXTENDED, CS_MOVE, CS_MOVE_TIMED, CS_ATTACK, CS_CHAT, CS_LOGOUT, CS_TELEPORT, CS_TELEPORT_TO,
+    SC_LOGIN_OK, SC_MOVE, SC_MOVE_TIMED, SC_ENTER, SC_LEAVE, SC_CHAT, SC_LOGIN_FAIL, SC_STAT_CHANGE, SC_WORLD,
 )  # fmt: skip
 
 
@@ -160,8 +152,25 @@ class Move(NamedTuple):
     move_time: int | None
 
 
+class Attack(NamedTuple):
+    """C->S: hit the monsters on the own tile and on the four next to it."""
+
+
+class Chat(NamedTuple):
+    """C->S: say `text`, bytes as sent, to those in sight."""
+
+    text: bytes
+
+
 class Logout(NamedTuple):
     """C->S: the client leaves."""
+
+
+class Teleport(NamedTuple):
+    """C->S: go to tile x, y; both None: wherever the server likes."""
+
+    x: int | None
+    y: int | None
 
 
 class LoginOk(NamedTuple):
@@ -200,15 +209,45 @@ class Leave(NamedTuple):
     id: int
 
 
+class Said(NamedTuple):
+    """S->C: the piece `id`, or with 0 the server, says something."""
+
+    id: int
+    text: str
+
+
 class LoginFailed(NamedTuple):
-    """S->C: the login was refused."""
+    """S->C: the login was refused, or ended by another one."""
 
     reason: int
     text: str
 
 
-ClientPacket: TypeAlias = Login | Move | Logout
-ServerPacket: TypeAlias = LoginOk | Moved | Enter | Leave | LoginFailed
+class StatChange(NamedTuple):
+    """S->C: the values of a piece in sight, or the own ones. `exp` is 0 in those of others."""
+
+    id: int
+    hp: int
+    max_hp: int
+    level: int
+    exp: int
+
+
+class WorldInfo(NamedTuple):
+    """S->C: what a client needs to have the same obstacles (see `Terrain`).
+
+    size in tiles, view in tiles; percent 255: not from the seed, but from a file whose checksum is `checksum`.
+    """
+
+    size: int
+    view: int
+    percent: int
+    seed: int
+    checksum: int
+
+
+ClientPacket: TypeAlias = Login | Move | Attack | Chat | Logout | Teleport
+ServerPacket: TypeAlias = LoginOk | Moved | Enter | Leave | Said | LoginFailed | StatChange | WorldInfo
 
 
 # Client to server
@@ -228,9 +267,26 @@ def pack_step(direction: int, move_time: int | None = None) -> bytes:
     return _STEP_TIMED(7, 1, direction, move_time)
 
 
+def pack_attack() -> bytes:
+    """An attack on all around."""
+    return CS_ATTACK.struct.pack(CS_ATTACK.size, ToServer.ATTACK)
+
+
+def pack_say(text: str) -> bytes:
+    """A chat line, cut to what fits."""
+    return _pack_text(CS_CHAT, text)
+
+
 def pack_logout() -> bytes:
     """A logout."""
     return CS_LOGOUT.struct.pack(CS_LOGOUT.size, ToServer.LOGOUT)
+
+
+def pack_teleport(x: int | None = None, y: int | None = None) -> bytes:
+    """A teleport to tile x, y, or without them to a tile of the server's choice."""
+    if x is None or y is None:
+        return CS_TELEPORT.struct.pack(CS_TELEPORT.size, ToServer.TELEPORT)
+    return CS_TELEPORT_TO.struct.pack(CS_TELEPORT_TO.size, ToServer.TELEPORT, x, y)
 
 
 def parse_client(packet: bytes) -> ClientPacket:
@@ -253,12 +309,22 @@ def parse_client(packet: bytes) -> ClientPacket:
             _, _, name, knows = CS_LOGIN_EXTENDED.struct.unpack(packet)
             return Login(name, knows)
         raise _wrong_size("login", size, CS_LOGIN, CS_LOGIN_EXTENDED)
+    if kind == ToServer.ATTACK:
+        if size == CS_ATTACK.size:
+            return Attack()
+        raise _wrong_size("attack", size, CS_ATTACK)
+    if kind == ToServer.CHAT:
+        return Chat(packet[CS_CHAT.size :])
     if kind == ToServer.LOGOUT:
         if size == CS_LOGOUT.size:
             return Logout()
         raise _wrong_size("logout", size, CS_LOGOUT)
-    if kind in (ToServer.ATTACK, ToServer.CHAT, ToServer.TELEPORT):
-        raise ProtocolError(Violation.UNKNOWN_TYPE, f"packet type {kind} ({ToServer(kind).name.lower()}) not served")
+    if kind == ToServer.TELEPORT:
+        if size == CS_TELEPORT.size:
+            return Teleport(None, None)
+        if size == CS_TELEPORT_TO.size:
+            return Teleport(*CS_TELEPORT_TO.struct.unpack(packet)[2:])
+        raise _wrong_size("teleport", size, CS_TELEPORT, CS_TELEPORT_TO)
     raise ProtocolError(Violation.UNKNOWN_TYPE, f"packet type {kind} of {size} bytes is unknown")
 
 
@@ -290,11 +356,29 @@ def pack_leave(id: int) -> bytes:
     return SC_LEAVE.struct.pack(SC_LEAVE.size, ToClient.LEAVE, id)
 
 
+def pack_chat(id: int, text: str) -> bytes:
+    """What a piece, or with id 0 the server, says; cut to what fits. Only for clients that know extended packets."""
+    return _pack_text(SC_CHAT, text, id)
+
+
 def pack_login_fail(reason: LoginFail, text: str) -> bytes:
     """Why a login was refused; `text` is cut to what fits. Only for clients that know extended packets."""
-    room = MAX_PACKET - SC_LOGIN_FAIL.size
-    body = text.encode()[:room].decode(errors="ignore").encode()
-    return SC_LOGIN_FAIL.struct.pack(SC_LOGIN_FAIL.size + len(body), ToClient.LOGIN_FAIL, reason) + body
+    return _pack_text(SC_LOGIN_FAIL, text, reason)
+
+
+def pack_stat_change(id: int, hp: int, max_hp: int, level: int, exp: int) -> bytes:
+    """The values of a piece. Only for clients that know extended packets."""
+    return SC_STAT_CHANGE.struct.pack(SC_STAT_CHANGE.size, ToClient.STAT_CHANGE, id, hp, max_hp, level, exp)
+
+
+def pack_world(size: int, view: int, percent: int, seed: int, checksum: int) -> bytes:
+    """How to make the obstacles. Only for clients whose extended login said `knows` 2 or more."""
+    return SC_WORLD.struct.pack(SC_WORLD.size, ToClient.WORLD, size, view, percent, seed, checksum)
+
+
+def _pack_text(layout: Layout, text: str, *fields: int) -> bytes:
+    body = text.encode(errors="replace")[: MAX_PACKET - layout.size].decode(errors="ignore").encode()
+    return layout.struct.pack(layout.size + len(body), layout.type, *fields) + body
 
 
 def parse_server(packet: bytes) -> ServerPacket:
@@ -317,10 +401,14 @@ def parse_server(packet: bytes) -> ServerPacket:
         return Leave(*_fields("leave", packet, SC_LEAVE))
     if kind == ToClient.LOGIN_OK:
         return LoginOk(*_fields("login_ok", packet, SC_LOGIN_OK))
+    if kind == ToClient.STAT_CHANGE:
+        return StatChange(*_fields("stat_change", packet, SC_STAT_CHANGE))
+    if kind == ToClient.CHAT:
+        return Said(*_text("chat", packet, SC_CHAT))
     if kind == ToClient.LOGIN_FAIL:
-        if size < SC_LOGIN_FAIL.size:
-            raise _wrong_size("login_fail", size, SC_LOGIN_FAIL)
-        return LoginFailed(packet[2], packet[3:].decode(errors="replace"))
+        return LoginFailed(*_text("login_fail", packet, SC_LOGIN_FAIL))
+    if kind == ToClient.WORLD:
+        return WorldInfo(*_fields("world", packet, SC_WORLD))
     raise ProtocolError(Violation.UNKNOWN_TYPE, f"packet type {kind} of {size} bytes is unknown")
 
 
@@ -328,6 +416,13 @@ def _fields(name: str, packet: bytes, layout: Layout) -> tuple[Any, ...]:
     if len(packet) != layout.size:
         raise _wrong_size(name, len(packet), layout)
     return layout.struct.unpack(packet)[2:]
+
+
+def _text(name: str, packet: bytes, layout: Layout) -> tuple[Any, str]:
+    """The one field and the text behind it."""
+    if len(packet) < layout.size:
+        raise _wrong_size(name, len(packet), layout)
+    return layout.struct.unpack_from(packet)[2], packet[layout.size :].decode(errors="replace")
 
 
 def _wrong_size(name: str, size: int, *layouts: Layout) -> ProtocolError:
@@ -345,39 +440,6 @@ _MOVE_TIMED = SC_MOVE_TIMED.struct.pack
 _UNPACK_MOVE = SC_MOVE.struct.unpack
 _UNPACK_MOVE_TIMED = SC_MOVE_TIMED.struct.unpack
 _ENTER = SC_ENTER.struct.pack
-
-
-# Names
-
-
-def encode_name(name: str, encoding: str = "utf-8") -> bytes:
-    """The name field for `name`, padded to 10 bytes. Raises ProtocolError if it breaks a rule or is too long."""
-    try:
-        raw = name.encode(encoding)
-    except UnicodeEncodeError:
-        raise ProtocolError(Violation.BAD_NAME, f"name {name!a} cannot be written in {encoding}") from None
-    if len(raw) > MAX_NAME:
-        raise ProtocolError(Violation.BAD_NAME, f"name {name!a} takes {len(raw)} bytes, {MAX_NAME} at most")
-    _check_name(name)
-    return raw.ljust(MAX_NAME, b"\0")
-
-
-def decode_name(field: bytes, encoding: str = "utf-8") -> str:
-    """The text of a name field. Raises ProtocolError if it is blank, not in `encoding`, or has control characters."""
-    raw = field.partition(b"\0")[0]
-    try:
-        name = raw.decode(encoding)
-    except UnicodeDecodeError:
-        raise ProtocolError(Violation.BAD_NAME, f"name {raw!r} is not valid {encoding}") from None
-    _check_name(name)
-    return name
-
-
-def _check_name(name: str) -> None:
-    if not name.strip():
-        raise ProtocolError(Violation.BAD_NAME, f"name {name!a} is empty")
-    if not name.isprintable():
-        raise ProtocolError(Violation.BAD_NAME, f"name {name!a} has control characters")
 
 
 def main(arguments: list[str] | None = None) -> int:

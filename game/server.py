@@ -1,73 +1,70 @@
 """The chess server: packets in, the world changed, packets out (lecture rows 17 and 18, `wire.md`).
 
-Everyone sees everyone: a player is sent an `enter` for each piece on the board when it logs in, and then every
-other's enter, moves and leave. Timed and untimed clients (see `Client.timed`) get moves of different size, so there
-are two groups, and a move is packed once for each group, whoever is in it.
+What is told to whom is the world's business (`view.py`); here packets are taken apart, connections become players, bad
+input is dealt with, and the world's clock is driven by one timer of the port, which stands still while nobody plays.
 
 Handlers of one server never run at the same time, so nothing here takes a lock. `ChessServer` must not be given to
-a server with `concurrent=True`. It needs only `group()` of the engine and `send`, `close`, `abort`, `id`, `data` of
-sessions, so it runs as well over stand-ins for them, without a network.
+a server with `concurrent=True`. It needs only `call_every` and `multicast` of the engine and `send`, `close`, `abort`, `id`,
+`data` of sessions, so it runs as well over stand-ins for them, without a network (`replay.py`).
 
-Bad input (issue 2, section 6): a move off the board or in no direction is answered with the true position, as
-`wire.md` says, and counted in `Counts.refused`. All else that breaks the protocol (`Violation`) cuts that one
-connection with `Reason.PROTOCOL`, is logged with its text, and counted by kind in `Counts.violations`. A client that
-has shown that it knows extended packets is told of a refused name by `login_fail`, then closed.
+Bad input: a wish that is not granted (`Refusal`: off the board, into an obstacle, too fast ...) is answered with the true
+position and counted; whoever keeps on is cut (`CHEATS`). All else that breaks the protocol (`Violation`) cuts that
+one connection with `Reason.PROTOCOL`, is logged with its text, and counted by kind. A client that has
+shown that it knows extended packets is told of a refused login by `login_fail`, then closed.
 
-A name that is online already may log in again: one live login per name comes with accounts.
+One name is on the board once: a later login under it takes over the piece where it stands, and the earlier connection
+is told (`login_fail`, name taken) and closed. So a player whose connection hangs can come back at once.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 import iocp
 
+from .agenda import TICK
+from .names import decode_chat, decode_name, encode_name
+from .piece import Ears, Player
 from .protocol import (
+    CS_MOVE,
+    CS_MOVE_TIMED,
     MAX_PACKET,
-    O_PLAYER,
+    Attack,
+    Chat,
     Login,
     LoginFail,
     Logout,
     Move,
-    ProtocolError,
+    Teleport,
     ToServer,
-    Violation,
-    decode_name,
-    encode_name,
-    pack_enter,
-    pack_leave,
     pack_login_fail,
     pack_login_ok,
     pack_move,
     pack_move_timed,
+    pack_world,
     parse_client,
 )
-from .world import Piece, World
+from .violation import ProtocolError, Violation
+from .world import Refusal, World
 
 log = logging.getLogger("iocp.game")
 
 FRAMING: Final = iocp.Framing(length_bytes=1, counts_header=True, max_size=MAX_PACKET)
 """The lecture's framing, for servers and clients of this game (slide "packet format")."""
+CHEATS: Final = 100.0
+"""Refusals after which a session is cut. A move that comes too fast counts 1, one against a wall, as every player makes, 0.2;
+and `CHEATS_FORGIVEN` are forgiven each second."""
+CHEATS_FORGIVEN: Final = 5.0
 
-
-@dataclass(slots=True, eq=False)
-class Client:
-    """What the server keeps of one connection, in `session.data` (the lecture's session object)."""
-
-    session: iocp.Session
-    timed: bool
-    """Whether it gets 14-byte moves: as the server was told, until its first move shows the client's kind."""
-    extended: bool = False
-    """Whether it has shown that it knows packet types above 3."""
-    piece: Piece | None = None
-    """Its piece, from login until it leaves."""
-    name: bytes = b""
-    """The name field of its piece, packed once."""
-    gone: bool = False
-    """It left or was cut: packets that were received with the last ones are ignored."""
+_UNPACK_MOVE = CS_MOVE.struct.unpack
+_UNPACK_MOVE_TIMED = CS_MOVE_TIMED.struct.unpack
+_TIMED_SIZE = CS_MOVE_TIMED.size
+_MOVE_TYPE = int(ToServer.MOVE)
 
 
 @dataclass(slots=True)
@@ -79,11 +76,19 @@ class Counts:
     online_at_stop: int = 0
     moves: int = 0
     """Accepted moves."""
-    refused: Counter[str] = field(default_factory=Counter)
-    """Moves answered with an unchanged position, by cause."""
+    refused: Counter[Refusal] = field(default_factory=Counter)
+    """Wishes that were not granted, by cause."""
     logouts: int = 0
+    taken_over: int = 0
+    """Logins under a name that was online."""
+    turned_away: int = 0
+    """Logins refused because the world was full."""
     violations: Counter[Violation] = field(default_factory=Counter)
     """Connections cut for breaking the protocol, by kind."""
+    ticks: int = 0
+    tick_lag: float = 0.0
+    """Seconds by which the last tick came late."""
+    most_tick_lag: float = 0.0
 
 
 class ChessServer(iocp.Handler):
@@ -92,150 +97,222 @@ class ChessServer(iocp.Handler):
     world: the board, which from then on only this object may change.
     timed: what a client is sent until its first move shows its kind.
     name_encoding: the encoding of names on the wire, a Python codec's name.
+    most_players: on the board at once; None for no limit. clock: seconds, from any start.
+    obstacles: the (percent, seed) that the world's terrain was made from; None if it came from a file. For clients that ask.
     """
 
-    def __init__(self, world: World, *, timed: bool = True, name_encoding: str = "utf-8") -> None:
+    def __init__(
+        self,
+        world: World,
+        *,
+        timed: bool = True,
+        name_encoding: str = "utf-8",
+        most_players: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        obstacles: tuple[int, int] | None = (0, 0),
+    ) -> None:
         self.world = world
         self.counts = Counts()
-        self.online: dict[int, Client] = {}
-        """Logged-in clients by their piece's id."""
         self._timed_by_default = timed
         self._name_encoding = name_encoding
-        self._timed: iocp.Group
-        self._untimed: iocp.Group
+        self._most_players = most_players
+        self._clock = clock
+        self._obstacles = obstacles
+        self._engine: iocp.Engine
+        self._timer: iocp.Timer | None = None
+        self._ticked_at = 0.0
 
     # The library's side
 
     def on_start(self, server: iocp.Engine) -> None:
-        """Make the two groups that see the board."""
-        self._timed, self._untimed = server.group(), server.group()
+        """The world's packets for many go through this engine."""
+        self._engine = server
+        self.world.now = self._clock()
+        self.world.attach(server)
 
     def on_connect(self, session: iocp.Session) -> None:
         """A connection; it is nobody until its login."""
-        session.data = Client(session, self._timed_by_default)
+        session.data = Player(session, self._timed_by_default)
 
     def on_packet(self, session: iocp.Session, packet: bytes) -> None:
-        """One whole packet of a client."""
-        client: Client = session.data
-        if client.gone:
+        """One whole packet of a client: the lecture's `PacketProcess(buf, client_id)`."""
+        player: Player = session.data
+        if player.gone:
             return
+        self.world.now = self._clock()
         try:
-            self.process_packet(packet, client)
+            # Nearly all packets are moves, so they take the shortest way.
+            size = len(packet)
+            if size == _TIMED_SIZE and packet[1] == _MOVE_TYPE and player.online:
+                _, _, direction, move_time = _UNPACK_MOVE_TIMED(packet)
+                self._move(player, direction, move_time)
+            else:
+                self.process_packet(packet, player)
         except ProtocolError as error:
-            self._cut(client, error)
+            self._cut(player, error)
 
     def logged_in(self, session: iocp.Session) -> bool:
         """Whether the login time-out is over for this connection."""
-        client: Client = session.data
-        return client.piece is not None
+        player: Player = session.data
+        return player.online
 
     def on_disconnect(self, session: iocp.Session, reason: iocp.Reason) -> None:
         """Rules (e) and (f): whoever disconnects disappears for the others."""
-        client: Client | None = session.data
-        if client is not None:
-            client.gone = True
-            self._leave(client, reason.name)
+        player: Player | None = session.data
+        if player is not None:
+            player.gone = True
+            self.world.now = self._clock()
+            self._leave(player, reason.name)
 
     def on_stop(self, server: iocp.Engine) -> None:
         """Note who is still here: their connections end before `stop()` returns."""
-        self.counts.online_at_stop = len(self.online)
+        self.counts.online_at_stop = len(self.world.players)
+        self.world.now = self._clock()
+        self.world.keep_all()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # The world's clock
+
+    def _start_ticking(self) -> None:
+        if self._timer is None:
+            self._ticked_at = self._clock()
+            self._timer = self._engine.call_every(TICK, self._tick)
+
+    def _tick(self) -> None:
+        now = self._clock()
+        counts = self.counts
+        counts.tick_lag = max(0.0, now - self._ticked_at - TICK)
+        counts.most_tick_lag = max(counts.most_tick_lag, counts.tick_lag)
+        counts.ticks += 1
+        self._ticked_at = now
+        self.tick(now)
+        if not self.world.busy and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def tick(self, now: float) -> None:
+        """Let the world do what is due at `now`."""
+        self.world.now = now
+        self.world.run()
 
     # The game
 
-    def process_packet(self, packet: bytes, client: Client) -> None:
-        """The lecture's `PacketProcess(buf, client_id)`. Raises ProtocolError for what must cut the connection."""
+    def process_packet(self, packet: bytes, player: Player) -> None:
+        """Do what a packet asks for. Raises ProtocolError for what must cut the connection."""
         request = parse_client(packet)
+        if isinstance(request, Login):
+            return self._login(player, request)
+        if not player.online and not isinstance(request, Logout):
+            raise ProtocolError(Violation.NOT_LOGGED_IN, f"{type(request).__name__.lower()} before login")
         if isinstance(request, Move):
-            self._move(client, request)
-        elif isinstance(request, Login):
-            self._login(client, request)
+            return self._move(player, request.direction, request.move_time)
+        player.knows = max(player.knows, 1)
+        if isinstance(request, Attack):
+            self.world.combat.attack(player)
+        elif isinstance(request, Chat):
+            self._refuse(player, self.world.chat(player, decode_chat(request.text)))
+        elif isinstance(request, Teleport):
+            news: list[bytes] = []
+            self._refuse(player, self.world.teleport(player, request.x, request.y, news))
+            self._answer(player, 0, news)
         else:
-            self._logout(client, request)
+            self._logout(player)
 
-    def _login(self, client: Client, request: Login) -> None:
-        if client.piece is not None:
+    def _login(self, player: Player, request: Login) -> None:
+        if player.online:
             raise ProtocolError(Violation.SECOND_LOGIN, f"second login, as {request.name!r}")
-        client.extended = client.extended or request.knows > 0
+        player.knows = max(player.knows, request.knows)
         name = decode_name(request.name, self._name_encoding)
-        client.name = encode_name(name, self._name_encoding)
-        piece = self.world.enter(client.session.id, name)
-        client.piece = piece
-        packets = [pack_login_ok(piece.id, piece.x, piece.y, piece.hp, piece.level, piece.exp)]
-        # Rule (a): the newcomer sees the others. One send, so that it leaves in one piece however many they are.
-        packets += [self._enter(other) for other in self.online.values()]
-        client.session.send(b"".join(packets))
-        # Rules (b) and (c): the others see the newcomer.
-        enter = self._enter(client)
-        self._timed.send(enter)
-        self._untimed.send(enter)
-        self._group(client).add(client.session)
-        self.online[piece.id] = client
-        self.counts.logins += 1
-        self.counts.most_online = max(self.counts.most_online, len(self.online))
-        log.info("%d %r logged in at %d,%d (%d online)", piece.id, name, piece.x, piece.y, len(self.online))
+        world, counts = self.world, self.counts
+        before = world.names.get(name)
+        if before is not None:
+            counts.taken_over += 1
+            self._turn_away(before, LoginFail.NAME_TAKEN, "somebody has logged in under your name")
+        elif self._most_players is not None and len(world.players) >= self._most_players:
+            counts.turned_away += 1
+            log.warning("session %d from %s: world full", player.id, player.session.address[0])
+            return self._turn_away(player, LoginFail.WORLD_FULL, f"{len(world.players)} players are here, no more are let in")
+        world.enter(player, name, encode_name(name, self._name_encoding), lambda: self._hello(player))
+        counts.logins += 1
+        counts.most_online = max(counts.most_online, len(world.players))
+        self._start_ticking()
+        log.info("%d %r logged in at %d,%d (%d online)", player.id, name, player.x, player.y, len(world.players))
 
-    def _move(self, client: Client, request: Move) -> None:
-        piece = client.piece
-        if piece is None:
-            raise ProtocolError(Violation.NOT_LOGGED_IN, "move before login")
-        timed = request.move_time is not None
-        if timed != client.timed:
-            self._group(client).discard(client.session)
-            client.timed = timed
-            self._group(client).add(client.session)
-        id, session = piece.id, client.session
-        if self.world.move(id, request.direction):
+    def _hello(self, player: Player) -> bytes:
+        hello = pack_login_ok(player.id, player.x, player.y, player.health, player.level, player.exp)
+        if player.knows < 2:
+            return hello
+        world = self.world
+        percent, seed = (255, 0) if self._obstacles is None else self._obstacles
+        return hello + pack_world(world.size, world.view.radius, percent, seed, world.terrain.checksum)
+
+    def _move(self, player: Player, direction: int, move_time: int | None) -> None:
+        timed = move_time is not None
+        if timed is not player.timed:
+            player.timed = timed
+            if player.ears is not Ears.TICKED:
+                player.hear(Ears.TIMED if timed else Ears.UNTIMED)
+        news: list[bytes] = []
+        refusal = self.world.move(player, direction, news)
+        if refusal is None:
             self.counts.moves += 1
-            # Rule (d): the others see the move.
-            if len(self._timed):
-                self._timed.send(pack_move_timed(id, piece.x, piece.y, 0), exclude=session)
-            if len(self._untimed):
-                self._untimed.send(pack_move(id, piece.x, piece.y), exclude=session)
         else:
-            self.counts.refused["off the board" if 0 <= request.direction < 4 else "no direction"] += 1
-        if request.move_time is None:
-            session.send(pack_move(id, piece.x, piece.y))
+            self._refuse(player, refusal)
+        self._answer(player, move_time or 0, news)
+
+    def _answer(self, player: Player, move_time: int, news: list[bytes]) -> None:
+        """Send a player the `news` of others, and where it stands itself."""
+        if player.timed:
+            answer = pack_move_timed(player.id, player.x, player.y, move_time)
         else:
-            session.send(pack_move_timed(id, piece.x, piece.y, request.move_time))
+            answer = pack_move(player.id, player.x, player.y)
+        if news:
+            news.append(answer)
+            answer = b"".join(news)
+        player.session.send(answer)
 
-    def _logout(self, client: Client, request: Logout) -> None:
-        client.extended = True
-        client.gone = True
-        if client.piece is not None:
-            self.counts.logouts += 1
-        self._leave(client, "logout")
-        client.session.close()
-
-    def _leave(self, client: Client, why: str) -> None:
-        piece = client.piece
-        if piece is None:
+    def _refuse(self, player: Player, refusal: Refusal | None) -> None:
+        """Count a wish that was not granted. Raises ProtocolError if there were too many of late."""
+        if refusal is None:
             return
-        client.piece = None
-        self.online.pop(piece.id, None)
-        self.world.leave(piece.id)
-        self._group(client).discard(client.session)
-        leave = pack_leave(piece.id)
-        self._timed.send(leave)
-        self._untimed.send(leave)
-        log.info("%d %r left: %s (%d online)", piece.id, piece.name, why, len(self.online))
+        self.counts.refused[refusal] += 1
+        now = self.world.now
+        forgiven = (now - player.cheats_at) * CHEATS_FORGIVEN
+        player.cheats_at = now
+        player.cheats = max(0.0, player.cheats - forgiven) + (1.0 if refusal is Refusal.TOO_FAST else 0.2)
+        if player.cheats > CHEATS:
+            raise ProtocolError(Violation.CHEATING, f"{player.text_name!a} keeps cheating, lastly: {refusal}")
 
-    def _cut(self, client: Client, error: ProtocolError) -> None:
-        session = client.session
-        client.gone = True
+    def _logout(self, player: Player) -> None:
+        player.gone = True
+        if player.online:
+            self.counts.logouts += 1
+        self._leave(player, "logout")
+        player.session.close()
+
+    def _leave(self, player: Player, why: str) -> None:
+        if player.online:
+            self.world.leave(player)
+            log.info("%d %r left: %s (%d online)", player.id, player.text_name, why, len(self.world.players))
+
+    def _turn_away(self, player: Player, reason: LoginFail, text: str) -> None:
+        """Close a connection whose login is refused or has ended, and say why if its client knows the packet."""
+        player.gone = True
+        self._leave(player, text)
+        if player.knows:
+            player.session.send(pack_login_fail(reason, text))
+        # `close()` and not `abort()`, which would drop the answer.
+        player.session.close()
+
+    def _cut(self, player: Player, error: ProtocolError) -> None:
+        session = player.session
+        player.gone = True
         self.counts.violations[error.kind] += 1
         log.warning("session %d from %s cut: %s", session.id, session.address[0], error)
-        self._leave(client, "cut")
-        if error.kind is Violation.BAD_NAME and client.extended:
-            # `close()` and not `abort()`, which would drop the answer.
+        self._leave(player, "cut")
+        if error.kind is Violation.BAD_NAME and player.knows:
             session.send(pack_login_fail(LoginFail.BAD_NAME, str(error)))
             session.close(iocp.Reason.PROTOCOL)
         else:
             session.abort(iocp.Reason.PROTOCOL)
-
-    def _group(self, client: Client) -> iocp.Group:
-        return self._timed if client.timed else self._untimed
-
-    def _enter(self, client: Client) -> bytes:
-        piece = client.piece
-        assert piece is not None
-        return pack_enter(piece.id, client.name, O_PLAYER, piece.x, piece.y)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import socket
 
+from iocp.game.names import encode_name
 from iocp.game.protocol import (
     LoginOk,
     Moved,
     ServerPacket,
-    encode_name,
     pack_login,
     pack_logout,
     pack_step,

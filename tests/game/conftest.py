@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,14 +16,18 @@ sys.path.insert(0, str(Path(__file__).parent))
 import iocp
 from chess_client import TIMEOUT, ChessClient
 from iocp.game.server import FRAMING, ChessServer
-from iocp.game.world import World
+from iocp.game.world import MAX_VIEW, World
 
 
 class Chess:
     """A running server with its handler, and the clients that a test connected to it."""
 
-    def __init__(self, backend: str, size: int = 8, seed: int = 1, timed: bool = True, **options: str) -> None:
-        self.handler = ChessServer(World(size, seed), timed=timed, **options)
+    def __init__(
+        self, backend: str, size: int = 8, seed: int = 1, view: int | None = None, world: World | None = None, **options: Any
+    ) -> None:
+        if world is None:
+            world = World(size, seed, view=min(size, MAX_VIEW) if view is None else view)
+        self.handler = ChessServer(world, **options)
         self.server = iocp.Server(self.handler, "127.0.0.1", 0, workers=2, backend=backend, framing=FRAMING)
         self.server.start()
         self.clients: list[ChessClient] = []
@@ -56,12 +61,14 @@ class Chess:
         assert stats.handler_errors == 0
         assert (stats.sessions, stats.ops_in_flight, stats.buffers_in_use) == (0, 0, 0)
         assert sum(stats.ended.values()) == stats.accepted
-        assert not self.handler.online and not self.handler.world.pieces
+        world = self.handler.world
+        assert not world.players and not world.names
+        assert not any(sector.players for sector in world.view.sectors.grid)
 
 
 @pytest.fixture
 def start_chess(backend: str) -> Iterator[Callable[..., Chess]]:
-    """A function that starts a chess server: `start_chess(size=8, seed=1, timed=True, name_encoding="utf-8")`."""
+    """A function that starts a chess server: `start_chess(size=8, seed=1)`, where by default all see all."""
     started: list[Chess] = []
 
     def start(**options: object) -> Chess:

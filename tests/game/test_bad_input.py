@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from chess_client import ChessClient, inwards
 from iocp import Reason
+from iocp.game.names import encode_name
 from iocp.game.protocol import (
     Enter,
     Leave,
@@ -12,11 +13,10 @@ from iocp.game.protocol import (
     LoginFailed,
     LoginOk,
     Moved,
-    Violation,
-    encode_name,
     pack_login,
     pack_step,
 )
+from iocp.game.violation import Violation
 
 LOGIN = pack_login(encode_name("eve"))
 
@@ -29,7 +29,15 @@ def name(raw):
 CASES = {
     "unknown type": (True, b"\x02\x4d", Violation.UNKNOWN_TYPE),
     "unknown type before login": (False, b"\x02\xff", Violation.UNKNOWN_TYPE),
-    "chat, not served yet": (True, b"\x04\x03hi", Violation.UNKNOWN_TYPE),
+    "chat before login": (False, b"\x04\x03hi", Violation.NOT_LOGGED_IN),
+    "chat in invalid UTF-8": (True, b"\x04\x03\xff\xfe", Violation.BAD_TEXT),
+    "chat with control characters": (True, b"\x05\x03hi\n", Violation.BAD_TEXT),
+    "blank chat": (True, b"\x03\x03 ", Violation.BAD_TEXT),
+    "empty chat": (True, b"\x02\x03", Violation.BAD_TEXT),
+    "attack before login": (False, b"\x02\x02", Violation.NOT_LOGGED_IN),
+    "long attack": (True, b"\x03\x02\x00", Violation.WRONG_SIZE),
+    "teleport before login": (False, b"\x02\x05", Violation.NOT_LOGGED_IN),
+    "long teleport": (True, b"\x07\x05" + bytes(5), Violation.WRONG_SIZE),
     "packet without a type": (True, b"\x01", Violation.WRONG_SIZE),
     "short login": (False, b"\x0b" + LOGIN[1:11], Violation.WRONG_SIZE),
     "long login": (False, b"\x14" + LOGIN[1:] + bytes(8), Violation.WRONG_SIZE),
@@ -43,6 +51,7 @@ CASES = {
     "blank name": (False, name(b"  "), Violation.BAD_NAME),
     "name with control characters": (False, name(b"\x1b[2Jeve"), Violation.BAD_NAME),
     "name with a line end": (False, name(b"eve\n"), Violation.BAD_NAME),
+    "name that begins with a blank": (False, name(b" eve"), Violation.BAD_NAME),
     "name in invalid UTF-8": (False, name(b"\xff\xfeeve"), Violation.BAD_NAME),
     "name in half a character": (False, name("이름이".encode() + b"\xed"), Violation.BAD_NAME),
     "length 0": (True, b"\x00", Reason.LENGTH_TOO_SMALL),

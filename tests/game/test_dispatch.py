@@ -4,51 +4,11 @@ from __future__ import annotations
 
 from random import Random
 
-import iocp
-from iocp.game.protocol import encode_name, pack_login, pack_logout, pack_step
+from iocp.game.names import encode_name
+from iocp.game.protocol import pack_login, pack_logout, pack_step
 from iocp.game.server import ChessServer
 from iocp.game.world import World
-
-
-class Session:
-    """Keeps what is sent to it."""
-
-    address = ("192.0.2.1", 1)
-
-    def __init__(self, id):
-        self.id = id
-        self.data = None
-        self.sent = []
-        self.end = None
-
-    def send(self, packet):
-        self.sent.append(bytes(packet))
-
-    def close(self):
-        self.end = iocp.Reason.CLOSED
-
-    def abort(self, reason=iocp.Reason.PROTOCOL):
-        self.end = reason
-
-
-class Group(dict):
-    """Sessions by id."""
-
-    def add(self, session):
-        self[session.id] = session
-
-    def discard(self, session):
-        self.pop(session.id, None)
-
-    def send(self, packet, exclude=None):
-        for session in self.values():
-            if session is not exclude:
-                session.send(packet)
-
-
-class Engine:
-    def group(self):
-        return Group()
+from stand_ins import Engine, Session
 
 
 def run(seed):
@@ -66,7 +26,7 @@ def run(seed):
         packet = inputs.choices(
             [pack_login(encode_name(f"p{session.id}")), pack_step(inputs.randrange(-1, 5)),
              pack_step(inputs.randrange(4), 1), pack_logout(), b"\x02\x4d"],
-            [0.01, 20, 20, 0.1, 0.1] if session.data.piece else [1, 0, 0, 0, 0],
+            [0.01, 20, 20, 0.1, 0.1] if session.data.online else [1, 0, 0, 0, 0],
         )[0]  # fmt: skip
         game.on_packet(session, packet)
         if session.end is not None:
@@ -89,7 +49,7 @@ def test_a_login_is_one_send_however_many_are_there():
     sessions = [Session(id) for id in range(1, 6)]
     for session in sessions:
         game.on_connect(session)
-        game.on_packet(session, pack_login(encode_name("p")))
+        game.on_packet(session, pack_login(encode_name(f"p{session.id}")))
     assert [len(packet) for packet in sessions[4].sent] == [18 + 4 * 21]
     assert [len(packet) for packet in sessions[0].sent] == [18, 21, 21, 21, 21]
 

@@ -7,8 +7,8 @@ import socket
 import iocp
 import pytest
 from iocp.game.player import NOWHERE, Players, Seen
+from iocp.game.names import encode_name
 from iocp.game.protocol import (
-    encode_name,
     pack_enter,
     pack_leave,
     pack_login_ok,
@@ -34,7 +34,7 @@ def test_fifty_players_walk_and_all_see_all(start_chess, backend, kinds):
         assert players.complaints == []
         views = players.ask(lambda: [len(player.view) for player in players.players])
         assert views == [49] * 50
-        true = {id: (piece.x, piece.y) for id, piece in chess.handler.world.pieces.items()}
+        true = {id: (piece.x, piece.y) for id, piece in chess.handler.world.players.items()}
         assert players.ask(lambda: {player.id: (player.x, player.y) for player in players.players}) == true
         counts = chess.handler.counts
         assert (counts.logins, counts.most_online) == (50, 50)

@@ -12,7 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from iocp.game import protocol
 from iocp.game.header import c_header
+from iocp.game.names import decode_name, encode_name
 from iocp.game.protocol import (
+    Attack,
+    Chat,
     Direction,
     Enter,
     Leave,
@@ -23,13 +26,14 @@ from iocp.game.protocol import (
     Logout,
     Move,
     Moved,
-    ProtocolError,
+    Said,
+    StatChange,
+    Teleport,
     ToClient,
     ToServer,
-    Violation,
-    decode_name,
-    encode_name,
+    WorldInfo,
 )
+from iocp.game.violation import ProtocolError, Violation
 
 ANNA = b"anna\0\0\0\0\0\0"
 
@@ -40,7 +44,11 @@ TO_SERVER = {
     "move in no direction": (protocol.pack_step(-1), "03 01 ff", Move(-1, None)),
     "move, timed": (protocol.pack_step(1, 0xDDCCBBAA), "07 01 01 aabbccdd", Move(1, 0xDDCCBBAA)),
     "move, timed, at 0": (protocol.pack_step(0, 0), "07 01 00 00000000", Move(0, 0)),
+    "attack": (protocol.pack_attack(), "02 02", Attack()),
+    "chat": (protocol.pack_say("hi 홍"), "08 03 686920 ed998d", Chat("hi 홍".encode())),
     "logout": (protocol.pack_logout(), "02 04", Logout()),
+    "teleport": (protocol.pack_teleport(), "02 05", Teleport(None, None)),
+    "teleport to a tile": (protocol.pack_teleport(258, -2), "06 05 0201 feff", Teleport(258, -2)),
 }
 
 TO_CLIENT = {
@@ -57,6 +65,17 @@ TO_CLIENT = {
         Enter(7, ANNA, 0, 1, 2),
     ),
     "leave": (protocol.pack_leave(7), "06 03 07000000", Leave(7)),
+    "chat": (protocol.pack_chat(7, "hi"), "08 04 07000000 6869", Said(7, "hi")),
+    "stat_change": (
+        protocol.pack_stat_change(7, 90, 120, 2, 65536),
+        "10 06 07000000 5a00 7800 0200 00000100",
+        StatChange(7, 90, 120, 2, 65536),
+    ),
+    "world": (
+        protocol.pack_world(400, 7, 5, -2, 0xFFFFFFFF),
+        "0e 07 9001 07 05 feffffff ffffffff",
+        WorldInfo(400, 7, 5, -2, 0xFFFFFFFF),
+    ),
     "login_fail": (
         protocol.pack_login_fail(LoginFail.BAD_NAME, "no"),
         "05 05 01 6e6f",
@@ -88,13 +107,20 @@ def test_sizes_are_those_of_the_wire():
         "cs_packet_login_extended": (0, 13),
         "cs_packet_move": (1, 3),
         "cs_packet_move_timed": (1, 7),
+        "cs_packet_attack": (2, 2),
+        "cs_packet_chat": (3, 2),
         "cs_packet_logout": (4, 2),
+        "cs_packet_teleport": (5, 2),
+        "cs_packet_teleport_to": (5, 6),
         "sc_packet_login_ok": (0, 18),
         "sc_packet_move": (1, 10),
         "sc_packet_move_timed": (1, 14),
         "sc_packet_enter": (2, 21),
         "sc_packet_leave": (3, 6),
+        "sc_packet_chat": (4, 6),
         "sc_packet_login_fail": (5, 3),
+        "sc_packet_stat_change": (6, 16),
+        "sc_packet_world": (7, 14),
     }
     assert max(size for _, size in sizes.values()) <= protocol.MAX_PACKET
 
@@ -103,8 +129,8 @@ def test_constants_are_those_of_the_wire():
     assert (protocol.PORT, protocol.MAX_NAME, protocol.MAX_PACKET, protocol.O_PLAYER) == (3500, 10, 127, 0)
     assert [(d.name, d.value) for d in Direction] == [("UP", 0), ("DOWN", 1), ("LEFT", 2), ("RIGHT", 3)]
     assert [t.name for t in ToServer] == ["LOGIN", "MOVE", "ATTACK", "CHAT", "LOGOUT", "TELEPORT"]
-    assert [t.name for t in ToClient] == ["LOGIN_OK", "MOVE", "ENTER", "LEAVE", "CHAT", "LOGIN_FAIL", "STAT_CHANGE"]
-    assert [t.value for t in ToServer] == list(range(6)) and [t.value for t in ToClient] == list(range(7))
+    assert [t.name for t in ToClient] == ["LOGIN_OK", "MOVE", "ENTER", "LEAVE", "CHAT", "LOGIN_FAIL", "STAT_CHANGE", "WORLD"]
+    assert [t.value for t in ToServer] == list(range(6)) and [t.value for t in ToClient] == list(range(8))
 
 
 @pytest.mark.parametrize("text", ["x" * 500, "가" * 200, ""])
@@ -115,7 +141,7 @@ def test_login_fail_never_is_longer_than_a_signed_char_can_say(text):
     assert isinstance(parsed, LoginFailed) and text.startswith(parsed.text)
 
 
-@pytest.mark.parametrize("packet", ["01", "0d 01" + "00" * 11, "02 01", "04 01 0000", "0b 00" + "41" * 9, "03 04 00", "02 00"])
+@pytest.mark.parametrize("packet", ["01", "0d 01" + "00" * 11, "02 01", "04 01 0000", "0b 00" + "41" * 9, "03 04 00", "02 00", "03 02 00", "04 05 0000"])
 def test_packet_of_a_wrong_size_is_an_error_that_names_the_size(packet):
     packet = bytes.fromhex(packet)
     with pytest.raises(ProtocolError, match=rf"\b{len(packet)} byte") as caught:
@@ -123,14 +149,14 @@ def test_packet_of_a_wrong_size_is_an_error_that_names_the_size(packet):
     assert caught.value.kind is Violation.WRONG_SIZE
 
 
-@pytest.mark.parametrize("kind", [2, 3, 5, 6, 77, 255])
+@pytest.mark.parametrize("kind", [6, 77, 255])
 def test_packet_of_an_unknown_type_is_an_error_that_names_the_type(kind):
     with pytest.raises(ProtocolError, match=rf"type {kind}\b") as caught:
         protocol.parse_client(bytes([3, kind, 0]))
     assert caught.value.kind is Violation.UNKNOWN_TYPE
 
 
-@pytest.mark.parametrize("packet", ["01", "03 00 00", "0b 01" + "00" * 9, "14 02" + "00" * 18, "05 03 000000", "02 05"])
+@pytest.mark.parametrize("packet", ["01", "03 00 00", "0b 01" + "00" * 9, "14 02" + "00" * 18, "05 03 000000", "02 05", "05 04 000000", "04 06 0000", "02 07"])
 def test_packet_from_a_server_of_a_wrong_size_is_an_error(packet):
     with pytest.raises(ProtocolError) as caught:
         protocol.parse_server(bytes.fromhex(packet))

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 from chess_client import NOWHERE, inwards
-from iocp.game.protocol import Enter, Leave, LoginOk, Moved, encode_name, pack_login, pack_step
+from iocp.game.names import encode_name
+from iocp.game.protocol import Enter, Leave, LoginFail, LoginFailed, LoginOk, Moved, pack_login, pack_step
 
 kinds = pytest.mark.parametrize("timed", [True, False], ids=["timed", "untimed"])
 other_kinds = pytest.mark.parametrize("other_timed", [True, False], ids=["other-timed", "other-untimed"])
@@ -181,10 +182,40 @@ def test_an_id_is_not_used_again(chess):
     assert len(set(ids)) == 10
 
 
-def test_one_name_may_be_online_twice(chess):
-    first, second = chess.player("twin"), chess.player("twin")
-    assert first.id != second.id
-    assert first.seen() == [enter_of(second, "twin")]
+@pytest.mark.parametrize("knows", [None, 1], ids=["old client", "extended client"])
+def test_a_later_login_takes_over_the_piece_of_its_name(chess, knows):
+    ben = chess.player("ben")
+    first = chess.connect()
+    first.login("anna", knows)
+    first.seen()
+    second = chess.connect()
+    answer = second.login("anna")
+    assert (answer.x, answer.y) == (first.x, first.y)
+    assert answer.id != first.id, "ids are not used again"
+    end = first.read_to_end()
+    assert end == ([] if knows is None else [LoginFailed(LoginFail.NAME_TAKEN, "somebody has logged in under your name")])
+    assert [packet for packet in ben.seen() if not isinstance(packet, Enter)] == [Leave(first.id)]
+    assert second.seen() == [enter_of(ben, "ben")]
+    assert (chess.handler.counts.taken_over, len(chess.handler.world.players)) == (1, 2)
+
+
+def test_a_full_world_lets_nobody_in_until_somebody_leaves(start_chess):
+    chess = start_chess(most_players=2)
+    anna, ben = chess.player("anna"), chess.player("ben")
+    carl = chess.connect()
+    carl.send(pack_login(encode_name("carl"), 1))
+    [answer] = carl.read_to_end()
+    assert isinstance(answer, LoginFailed) and answer.reason == LoginFail.WORLD_FULL and "2 players" in answer.text
+    again = chess.player("ben")
+    assert (again.x, again.y) == (ben.x, ben.y), "who is here already may take over"
+    anna.close()
+    chess.until(lambda: len(chess.handler.world.players) == 1)
+    again.seen()
+    carl = chess.connect()
+    carl.login("carl")
+    assert carl.seen() == [enter_of(again, "ben")]
+    assert [type(packet) for packet in again.seen()] == [Enter]
+    assert chess.handler.counts.turned_away == 1
 
 
 @pytest.mark.parametrize("default_timed", [True, False], ids=["--timed", "--untimed"])
@@ -214,7 +245,7 @@ def test_a_client_switches_kind_with_the_size_of_its_moves(chess):
 def test_the_same_seed_puts_players_on_the_same_tiles(start_chess):
     def tiles(seed):
         chess = start_chess(size=400, seed=seed)
-        return [(client.x, client.y) for client in (chess.player("p") for _ in range(5))]
+        return [(client.x, client.y) for client in (chess.player(f"p{number}") for number in range(5))]
 
     assert tiles(3) == tiles(3) != tiles(4)
 

@@ -1,0 +1,120 @@
+"""What stands on the board: players, and what they share with monsters (lecture row 13, "session object")."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from .protocol import O_PLAYER, pack_enter, pack_leave
+
+if TYPE_CHECKING:
+    import iocp
+
+    from .sectors import Sector
+
+
+MONSTER_IDS: Final = 1_000_000_000
+"""The id of monster number 0. Players' ids are those of sessions, which count from 1."""
+
+
+class Ears(IntEnum):
+    """How a player is told of the moves of others; the index of its dictionary in `Piece.audience`."""
+
+    TIMED = 0
+    """At once, in 14 bytes."""
+    UNTIMED = 1
+    """At once, in 10 bytes."""
+    TICKED = 2
+    """It sees a crowd: at ticks, where each of the others stands by then."""
+
+
+Audience: TypeAlias = "dict[iocp.Session, Player]"
+
+
+class Piece:
+    """One piece. x and y in tiles, 0 at the top left."""
+
+    __slots__ = (
+        "__weakref__", "audience", "health", "id", "leave", "level", "most_health", "name", "o_type", "sector", "x", "y",
+    )  # fmt: skip
+
+    def __init__(self, id: int, name: bytes, o_type: int) -> None:
+        self.id = id
+        self.name = name
+        """The name field, packed."""
+        self.o_type = o_type
+        self.leave: Final = pack_leave(id)
+        """The packet that tells of its leave, packed once."""
+        self.x = self.y = 0
+        self.health = self.most_health = 1
+        self.level = 1
+        self.sector: Sector | None = None
+        """Where it stands; None when not on the board."""
+        self.audience: Final[tuple[Audience, Audience, Audience]] = ({}, {}, {})
+        """Players who have been told that it is there, by their session and by how they want to hear of its moves."""
+
+    @property
+    def enter(self) -> bytes:
+        """The packet that tells that it is there, where it stands now."""
+        return pack_enter(self.id, self.name, self.o_type, self.x, self.y)
+
+    @property
+    def watched(self) -> bool:
+        """Whether any player has been told that it is there."""
+        timed, untimed, ticked = self.audience
+        return bool(timed or untimed or ticked)
+
+    def watchers(self) -> list[Player]:
+        """The players who have been told that it is there."""
+        timed, untimed, ticked = self.audience
+        return [*timed.values(), *untimed.values(), *ticked.values()]
+
+    def distance(self, x: int, y: int) -> int:
+        """Tiles to x, y, as views measure: the larger of the two differences."""
+        return max(abs(self.x - x), abs(self.y - y))
+
+
+class Player(Piece):
+    """A player's piece, from its connection's begin. Its id is the session's, never used again."""
+
+    __slots__ = (
+        "cheats", "cheats_at", "ears", "exp", "gone", "healing", "knows", "next_attack", "next_chat", "next_move",
+        "next_teleport", "online", "ranked_at", "session", "shown", "text_name", "timed", "told",
+    )  # fmt: skip
+
+    def __init__(self, session: iocp.Session, timed: bool) -> None:
+        super().__init__(session.id, b"", O_PLAYER)
+        self.session = session
+        self.text_name = ""
+        self.exp = 0
+        self.told: Final[dict[int, Piece]] = {}
+        """Those it has been told of and not been told that they left, by id: what it sees."""
+        self.timed = timed
+        """Whether it gets 14-byte moves: as the server was told, until its first move shows its kind."""
+        self.ears = Ears.TIMED if timed else Ears.UNTIMED
+        self.shown = False
+        """Whether its first move has shown its kind."""
+        self.knows = 0
+        """The highest level of extended packets that it has shown to know (the login's `knows`)."""
+        self.online = False
+        """On the board: from its login until it leaves."""
+        self.gone = False
+        """It left or was cut: packets that were received with the last ones are ignored."""
+        self.next_move = self.next_attack = self.next_chat = self.next_teleport = 0.0
+        """When it may do these again, in seconds of the world's clock."""
+        self.cheats = 0.0
+        """How much it cheated lately, as of `cheats_at`."""
+        self.cheats_at = 0.0
+        self.ranked_at = 0.0
+        """When its crowd was ranked last."""
+        self.healing = False
+        """Whether it waits in the world's list of those who heal."""
+
+    def hear(self, ears: Ears) -> None:
+        """From now on be told of moves in another way."""
+        before, self.ears = self.ears, ears
+        session = self.session
+        for piece in self.told.values():
+            audience = piece.audience
+            if audience[before].pop(session, None) is not None:
+                audience[ears][session] = self
