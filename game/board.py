@@ -19,10 +19,14 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TextIO
 
+from .protocol import O_PLAYER
+
 if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
     from rich.text import Text
+
+    from .terrain import Terrain
 
 PANEL: Final = 30
 """Columns of the panel at the right; 24 x 24 tiles of two columns and the panel fill a terminal of 80 x 24."""
@@ -34,6 +38,9 @@ _GLYPHS: Final = "♚♛♜♝♞"
 # Dark enough to be read on both kinds of squares.
 _COLOURS: Final = ("#8b0000", "#00008b", "#000000", "#7a007a", "#8a3c00", "#004d4d", "#3d3d3d", "#b3005e")
 _SQUARES: Final = ("#eeeed2", "#8fae6b")
+_WALL: Final = "#5b4a3a"
+# Monsters, by o_type; those that have none of their own take the first.
+_MONSTERS: Final = "mcsgw"
 # From no piece to the most crowded spot.
 _DENSITY: Final = ("#16211a", "#245c36", "#2f8f46", "#6fbf3f", "#d7c93c", "#f08c2e", "#e8402a", "#ffffff")
 
@@ -47,6 +54,7 @@ class Mark:
     y: int
     name: str
     watching: bool = False
+    o_type: int = O_PLAYER
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,7 @@ class Scene:
     marks: Sequence[Mark]
     status: Sequence[tuple[str, str]]
     notes: Sequence[str] = field(default=())
+    obstacles: Terrain | None = None
 
     def line(self) -> str:
         """The status as one plain line."""
@@ -165,6 +174,8 @@ def _tiles(scene: Scene, tile: int) -> Text:
         rows = [Text() for _ in range(tile)]
         for x in range(scene.size):
             square = _SQUARES[(x + y) % 2]
+            if scene.obstacles is not None and not scene.obstacles.is_open(x, y):
+                square = _WALL
             marks = standing.get((x, y))
             texts, style = {0: ""}, f"on {square}"
             if marks is not None:
@@ -233,8 +244,12 @@ def _panel(scene: Scene, height: int) -> Text:
 
 
 def _glyph(mark: Mark) -> str:
+    if mark.o_type != O_PLAYER:
+        return _MONSTERS[mark.o_type] if 0 < mark.o_type < len(_MONSTERS) else _MONSTERS[0]
     return "◉" if mark.watching else _GLYPHS[mark.id % len(_GLYPHS)]
 
 
 def _colour(mark: Mark) -> str:
+    if mark.o_type != O_PLAYER:
+        return "#7a1f00"
     return "#b00020" if mark.watching else _COLOURS[mark.id // len(_GLYPHS) % len(_COLOURS)]

@@ -7,15 +7,20 @@ import logging
 import math
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
+from .kinds import SCRIPTS
 from .protocol import PORT
-from .world import MAX_SIZE
+from .world import MAX_SIZE, MAX_VIEW
 
 _EXAMPLES: Final = """examples:
-  iocp-chess serve                        a board of 400 x 400 on 127.0.0.1:3500
+  iocp-chess serve                        a board of 400 x 400 on 127.0.0.1:3500, players kept in ./chess.sqlite
   iocp-chess serve --host 0.0.0.0 --show  for the whole network, with the board in this terminal
-  iocp-chess serve --port 0 --world 8     a free port, the lecture's first board
+  iocp-chess serve --port 0 --world 8 --move-interval 0   a free port, the lecture's first board, for lab clients
+  iocp-chess serve --world 2000 --npcs 200000 --obstacles 5 --metrics 9100
+  iocp-chess serve --db postgresql+psycopg://chess@localhost/chess
+  iocp-chess serve --record game.rec      then, without a network: iocp-chess replay game.rec
   iocp-chess demo                         a server and 40 players, half a minute, to look at
   iocp-chess demo --players 400 --world 100 --rate 1
 
@@ -48,13 +53,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 name_encoding=options.name_encoding,
                 show=options.show,
                 until_eof=options.until_eof,
+                view=options.view,
+                crowd=options.crowd,
+                move_interval=options.move_interval,
+                obstacles=options.obstacles,
+                map_file=options.map,
+                npcs=options.npcs,
+                scripts=options.scripts or SCRIPTS,
+                players=options.players,
+                db=None if options.db == "none" else options.db or "chess.sqlite",
+                db_given=options.db is not None,
+                record=options.record,
+                metrics=options.metrics,
+                status=options.status,
             )
         )
+    if options.command == "replay":
+        from .replay import ReplayOptions, replay_command
+
+        return replay_command(ReplayOptions(file=options.file, output=options.output))
     from .demo import DemoOptions, demo
 
     return demo(
         DemoOptions(
             players=options.players,
+            view=options.view,
+            crowd=options.crowd,
+            obstacles=options.obstacles,
+            map_file=options.map,
+            npcs=options.npcs,
             seconds=options.seconds,
             world=options.world,
             rate=options.rate,
@@ -77,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="run the server until Ctrl-C or SIGTERM")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     serve.add_argument("--port", type=_whole(0, 65535), default=PORT, help="0: a free one (default %(default)s)")
-    _common(serve, world=400)
+    _common(serve, world=400, obstacles_percent=0, npcs=0)
     kind = serve.add_mutually_exclusive_group()
     kind.add_argument(
         "--timed", action="store_true", default=True, help="until its first move, send a client timed moves (default)"
@@ -89,8 +116,32 @@ def _parser() -> argparse.ArgumentParser:
         default="utf-8",
         help="of names on the wire; cp949 for clients that send Korean in that code page (default %(default)s)",
     )
+    serve.add_argument(
+        "--move-interval", type=_number(0, 60), default=0.1, metavar="SECONDS",
+        help="that one tile takes a player at least; 0 for no limit, as the lab clients need (default %(default)g)",
+    )  # fmt: skip
+    serve.add_argument(
+        "--players", type=_whole(1, 1_000_000), metavar="N", help="on the board at once (default: as many as connect)"
+    )
+    serve.add_argument("--scripts", type=Path, metavar="DIR", help="the monsters' scripts (default: the game's own four kinds)")
+    serve.add_argument(
+        "--db", metavar="FILE|URL",
+        help="where players are kept: a file (SQLite), any URL of SQLAlchemy, or none (default chess.sqlite)",
+    )  # fmt: skip
+    serve.add_argument("--record", type=Path, metavar="FILE", help="write all input to FILE, for iocp-chess replay")
+    serve.add_argument(
+        "--metrics", type=_whole(0, 65535), metavar="PORT", help="serve the numbers to Prometheus; 0: a free port"
+    )
+    serve.add_argument(
+        "--status", type=_number(0, 86_400), default=0.0, metavar="SECONDS",
+        help="print a status line so often; on a terminal there is a live one anyway (default: none)",
+    )  # fmt: skip
     serve.add_argument("--show", action="store_true", help="show the board in the terminal")
     serve.add_argument("--until-eof", action="store_true", help="also stop when standard input ends (for programs)")
+
+    replay = commands.add_parser("replay", help="rerun a recording without a network and compare every byte")
+    replay.add_argument("file", type=Path, metavar="FILE", help="what serve --record wrote")
+    replay.add_argument("--output", type=Path, metavar="DIR", help="write what each session was sent to DIR/ID.bin")
 
     demo = commands.add_parser("demo", help="a server with scripted players, shown in the terminal")
     demo.add_argument("--players", type=_whole(1, 10_000), default=40, help="(default %(default)s)")
@@ -98,15 +149,29 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--rate", type=_number(0, 1000), default=2.0, help="moves per second and player (default %(default)g)"
     )
-    _common(demo, world=24)
+    _common(demo, world=24, obstacles_percent=6, npcs=12)
     return parser
 
 
-def _common(parser: argparse.ArgumentParser, world: int) -> None:
+def _common(parser: argparse.ArgumentParser, world: int, obstacles_percent: int, npcs: int) -> None:
     parser.add_argument(
         "--world", type=_whole(1, MAX_SIZE), default=world, metavar="N", help="tiles along a side (default %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=1, help="of all that is random (default %(default)s)")
+    parser.add_argument("--view", type=_whole(1, MAX_VIEW), default=7, metavar="N", help="how far players see, in tiles (default %(default)s)")
+    parser.add_argument(
+        "--crowd", type=_whole(0, 100_000), default=200, metavar="N",
+        help="the most pieces one player is told of, nearest first; 0 for no limit (default %(default)s)",
+    )  # fmt: skip
+    obstacles = parser.add_mutually_exclusive_group()
+    obstacles.add_argument(
+        "--obstacles", type=_whole(0, 50), default=obstacles_percent, metavar="PERCENT",
+        help="of the tiles, placed by the seed (default %(default)s)",
+    )  # fmt: skip
+    obstacles.add_argument(
+        "--map", type=Path, metavar="FILE", help="a square map of obstacles: a PNG (dark tiles), or text of # and ."
+    )
+    parser.add_argument("--npcs", type=_whole(0, 1_000_000), default=npcs, metavar="N", help="monsters (default %(default)s)")
+    parser.add_argument("--seed", type=_whole(-(2**31), 2**31 - 1), default=1, help="of all that is random (default %(default)s)")
     parser.add_argument("--workers", type=_whole(0, 1024), default=0, metavar="N", help="threads; 0: one for each core")
     parser.add_argument(
         "--backend", choices=("iocp", "io_uring", "epoll"), help="default: the best that works here, or IOCP_BACKEND"

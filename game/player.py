@@ -10,21 +10,23 @@ One `iocp.Client` drives any number of them (ConnectEx, lecture row 2):
         assert players.settle(timeout=20) and not players.violations
 
 Each player keeps its own view of the others from `enter`, `move` and `leave`, and holds the server to the six rules
-of lecture row 18: nobody enters twice, moves or leaves unseen, or jumps; its own moves are answered in order, with
-its own `move_time`, from where it stood; moves come in its own kind, timed or untimed. `settle()` then compares all
-the views with where the players are.
+of lecture row 18 and to row 24: nobody enters twice, or out of its sight, moves or leaves unseen, or jumps; its own
+moves are answered in order, with its own `move_time`, from where it stood; moves come in its own kind, timed or untimed.
+`settle()` then compares all the views with where the players are.
 
 Callbacks run on the client's worker, one at a time. The methods of `Players` that say so are for other threads.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Final, Literal, NamedTuple, TypeVar
 
@@ -32,16 +34,19 @@ import iocp
 
 from .names import encode_name
 from .protocol import (
+    O_PLAYER,
     Enter,
     Leave,
     LoginOk,
     Moved,
-    ProtocolError,
     pack_login,
     pack_logout,
     pack_step,
     parse_server,
 )
+from .terrain import Terrain
+from .violation import ProtocolError
+from .world import MAX_VIEW
 
 Kinds = Literal["timed", "untimed", "mixed"]
 T = TypeVar("T")
@@ -51,17 +56,20 @@ NOWHERE: Final = -1
 _STEPS: Final = ((0, -1), (0, 1), (-1, 0), (1, 0))
 _MOST_UNANSWERED: Final = 100
 """Moves that a player has under way before it waits for the server."""
+_CROWD: Final = 40
+"""Pieces in sight, well below the number from which the server tells of moves at ticks."""
 _MOST_KEPT: Final = 100
 """Violations whose text is kept; all are counted."""
 
 
 @dataclass(slots=True)
 class Seen:
-    """What a player was told of another: the raw name field, the tile."""
+    """What a player was told of another piece: the raw name field, the tile, and what it is (0: a player)."""
 
     name: bytes
     x: int
     y: int
+    o_type: int = O_PLAYER
 
 
 class Step(NamedTuple):
@@ -162,7 +170,10 @@ class Player:
         elif isinstance(news, Enter):
             if news.id in self.view or news.id == self.id:
                 self.complain(f"{news.id} entered twice")
-            self.view[news.id] = Seen(news.name, news.x, news.y)
+            # Its own step comes behind what it brought into sight, so here it may still stand a tile behind.
+            if not self._sees(news.x, news.y, 1):
+                self.complain(f"{news.id} entered at {news.x},{news.y}, out of sight from {self.x},{self.y}")
+            self.view[news.id] = Seen(news.name, news.x, news.y, news.o_type)
         elif isinstance(news, Leave):
             if self.view.pop(news.id, None) is None:
                 self.complain(f"{news.id} left without having entered")
@@ -175,9 +186,19 @@ class Player:
             self.complain(f"unexpected {news}")
 
     def _moved(self, news: Moved) -> None:
-        if not self.under_way:
+        step = self.under_way[0] if self.under_way else None
+        if self.players.monsters and (
+            step is None
+            or (self.timed and news.move_time == 0 and step.move_time != 0)
+            or (not self.timed and (news.x, news.y) not in self._possible(step.direction))
+        ):
+            # A monster has killed it: it appears elsewhere.
+            self.players.carried_off += 1
+            self.x, self.y = news.x, news.y
+            return
+        if step is None:
             return self.complain("an answer to no move")
-        step = self.under_way.popleft()
+        self.under_way.popleft()
         self._shown = True
         self.players.answered(time.perf_counter() - step.sent)
         if news.move_time != step.move_time:
@@ -188,16 +209,21 @@ class Player:
             self.players.moves += 1
         self.x, self.y = news.x, news.y
 
+    def _sees(self, x: int, y: int, slack: int = 0) -> bool:
+        """Whether x, y is in sight; with `slack`, or so many tiles beyond."""
+        view = self.players.sight + slack
+        return abs(x - self.x) <= view and abs(y - self.y) <= view
+
     def _possible(self, direction: int) -> list[tuple[int, int]]:
-        """Where it may stand after a move: on the next tile if the board goes on there, else where it stood."""
+        """Where it may stand after a move: on the next tile if that is open, else where it stood."""
         here = (self.x, self.y)
         if not 0 <= direction < 4:
             return [here]
         x, y = self.x + _STEPS[direction][0], self.y + _STEPS[direction][1]
-        world = self.players.world
-        if world is None:
+        terrain = self.players.terrain
+        if terrain is None:
             return [here] if min(x, y) < 0 else [(x, y), here]
-        return [(x, y) if 0 <= x < world and 0 <= y < world else here]
+        return [(x, y) if terrain.is_open(x, y) else here]
 
     def _saw_move(self, news: Moved) -> None:
         if self._shown and (news.move_time is not None) != self.timed:
@@ -207,7 +233,9 @@ class Player:
         seen = self.view.get(news.id)
         if seen is None:
             return self.complain(f"{news.id} moved without having entered")
-        if abs(seen.x - news.x) + abs(seen.y - news.y) != 1:
+        # One of a crowd is told of moves at ticks; and whoever died is elsewhere.
+        crowded = len(self.view) >= _CROWD or self.players.monsters
+        if abs(seen.x - news.x) + abs(seen.y - news.y) != 1 and not crowded:
             self.complain(f"{news.id} jumped from {seen.x},{seen.y} to {news.x},{news.y}")
         seen.x, seen.y = news.x, news.y
 
@@ -220,7 +248,8 @@ class Players(iocp.Handler):
     """`count` players on one client engine, named p1, p2, ...
 
     rate: moves per second and player. seed: of all their choices. kinds: whether they send timed moves, untimed
-    ones, or every other one either. world: tiles along the board's side, so that borders can be checked.
+    ones, or every other one either. terrain: the server's, so that borders and obstacles can be checked. sight: how
+    far they see, in tiles. crowd: the most pieces that one is told of. monsters: whether there are any, which may kill players.
     watcher: the first player is one more that stands and looks on, named `watcher`.
     """
 
@@ -231,11 +260,17 @@ class Players(iocp.Handler):
         rate: float = 2.0,
         seed: int = 1,
         kinds: Kinds = "mixed",
-        world: int | None = None,
+        terrain: Terrain | None = None,
+        sight: int = MAX_VIEW,
+        crowd: int = 0,
+        monsters: bool = False,
         watcher: bool = False,
     ) -> None:
         self.rate = rate
-        self.world = world
+        self.terrain = terrain
+        self.sight = sight
+        self.crowd = crowd or sys.maxsize
+        self.monsters = monsters
         self.walking = True
         self.engine: iocp.Engine
         """From `arrive` on."""
@@ -252,6 +287,8 @@ class Players(iocp.Handler):
         self.answers = 0
         self.slowest = self.total_wait = 0.0
         """Seconds from sending a move to its answer: the longest, the sum of all."""
+        self.carried_off = 0
+        """Times that a player was killed, and appeared elsewhere."""
         self.violations = 0
         self.complaints: list[str] = []
         """The first violations in words."""
@@ -357,12 +394,20 @@ class Players(iocp.Handler):
         deadline = time.monotonic() + timeout
         self.ask(self._stand, timeout)
         # First every move has been answered, then every move of others has been seen: the answer to a second
-        # question comes after all that the server had sent by then.
-        for look in (lambda: None, self._look_around):
-            self.ask(look, timeout)
-            if not self.wait(lambda: self.unanswered == 0, deadline - time.monotonic()):
-                return False
-        self.ask(self.compare, timeout)
+        # question comes after all that the server had sent by then. Where monsters carry players off meanwhile, or a
+        # crowd is told at ticks, it may take some more.
+        looks: list[Callable[[], object]] = [lambda: None, self._look_around]
+        while True:
+            for look in looks:
+                self.ask(look, timeout)
+                if not self.wait(lambda: self.unanswered == 0, deadline - time.monotonic()):
+                    return False
+            differences = self.ask(self.compare, timeout)
+            if not differences or time.monotonic() > deadline - timeout / 2:
+                break
+            looks = [self._look_around]
+        for difference in differences:
+            self.ask(partial(self.complain, difference), timeout)
         return True
 
     def _stand(self) -> None:
@@ -374,19 +419,31 @@ class Players(iocp.Handler):
         for player in self.players:
             player.send_step(NOWHERE)
 
-    def compare(self) -> None:
-        """Complain of every difference between what each sees and where the others are. Where handlers run."""
+    def compare(self) -> list[str]:
+        """Every difference between what each sees and where the others are. Where handlers run."""
         true = {player.id: Seen(player.name, player.x, player.y) for player in self.players if player.id}
+        found = []
         for player in self.players:
             if not player.id:
                 continue
-            for id in true.keys() - player.view.keys() - {player.id}:
-                player.complain(f"does not see {id}")
+            who = f"player {player.id} at {player.x},{player.y}"
+            in_sight = {id for id, other in true.items() if id != player.id and player._sees(other.x, other.y)}
+            if len(player.view) > self.crowd:
+                found.append(f"{who}: was told of {len(player.view)}, more than {self.crowd}")
+            if len(player.view) < self.crowd:
+                found += [f"{who}: does not see {id} at {true[id].x},{true[id].y}" for id in in_sight - player.view.keys()]
             for id, seen in player.view.items():
-                if id not in true:
-                    player.complain(f"sees {id}, who is not one of the players")
-                elif seen != true[id]:
-                    player.complain(f"sees {id} as {seen}, not {true[id]}")
+                if not player._sees(seen.x, seen.y):
+                    found.append(f"{who}: sees {id} at {seen.x},{seen.y}, out of its sight")
+                elif seen.o_type == O_PLAYER and id not in true:
+                    found.append(f"{who}: sees {id}, who is not one of the players")
+                elif seen.o_type == O_PLAYER and seen != true[id]:
+                    found.append(f"{who}: sees {id} as {seen}, not {true[id]}")
+        return found
+
+    def others_in_sight(self) -> int:
+        """How many views of another player all of them have together. Where handlers run."""
+        return sum(seen.o_type == O_PLAYER for player in self.players for seen in player.view.values())
 
     def log_out(self, which: Callable[[Player], bool] = lambda player: True) -> None:
         """Log out those players. On any other thread."""

@@ -3,29 +3,53 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import socket
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import iocp
 from iocp._iocpcore import raise_open_files
 from iocp.runner import stopping_on_signals
 
 from .board import Board, Mark, Meter, Scene
+from .kinds import ScriptError, ScriptWatcher
+from .metrics import Metrics, MetricsError
+from .piece import Piece
 from .server import FRAMING, ChessServer
-from .world import World
+from .setting import Setting
+from .status import StatusLine, summary
+from .storage import Storage, StorageError
+from .terrain import TerrainError
+from .vitals import vitals
 
 if TYPE_CHECKING:
     from iocp._iocpcore import Backend
 
+    from .recording import RecordingWriter
+
+log = logging.getLogger("iocp.game")
+
+_MOST_MARKS: Final = 20_000
+"""Pieces drawn on the terminal's board."""
+
+
+class UsageError(Exception):
+    """The server cannot start; the text says why and what to do."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """What the command line says. `workers` 0: one for each core. `until_eof`: also stop when standard input ends."""
+    """What the command line says. `workers` 0: one for each core. `until_eof`: also stop when standard input ends.
+
+    `db` None: players are not kept. `status`: seconds between plain status lines, 0 for none. Times in seconds.
+    """
 
     host: str
     port: int
@@ -37,57 +61,173 @@ class ServeOptions:
     name_encoding: str
     show: bool
     until_eof: bool
+    view: int
+    crowd: int
+    move_interval: float
+    obstacles: int
+    map_file: Path | None
+    npcs: int
+    scripts: Path
+    players: int | None
+    db: str | None
+    db_given: bool
+    record: Path | None
+    metrics: int | None
+    status: float
 
 
 def serve(options: ServeOptions) -> int:
     """Run the server; the exit code. On the main thread, whose signal handlers it sets meanwhile."""
-    handler = ChessServer(
-        World(options.world, options.seed), timed=options.timed, name_encoding=options.name_encoding
-    )
-    try:
-        server = iocp.Server(
-            handler,
-            options.host,
-            options.port,
-            workers=options.workers,
-            backend=options.backend,
-            framing=FRAMING,
-        )
-    except (OSError, RuntimeError, ValueError) as error:
-        return _refuse(error, options)
-    raise_open_files()
     began = time.process_time()
-    with stopping_on_signals(server):
+    try:
+        game, storage, writer = make_game(options)
+        server = _make_server(game, options)
+    except UsageError as error:
+        print(f"iocp-chess: {error}", file=sys.stderr)
+        return 2
+    raise_open_files()
+    # The last thing entered is the first to be left: the server stops before its players' last values are saved.
+    with ExitStack() as stack:
+        if storage is not None:
+            storage.start()
+            stack.callback(_stop_storage, storage)
+        if writer is not None:
+            stack.callback(writer.close)
+        stack.enter_context(stopping_on_signals(server))
         try:
             server.start()
         except (OSError, RuntimeError) as error:
-            return _refuse(error, options)
-        try:
-            _serve(server, handler, options)
-        finally:
-            server.stop()
-    print(summary(handler, server.stats(), time.process_time() - began), flush=True)
+            print(f"iocp-chess: {explain(error, options.host, options.port)}", file=sys.stderr)
+            return 2
+        stack.callback(server.stop)
+        if options.metrics is not None:
+            try:
+                page = Metrics(options.host, options.metrics, lambda: vitals(game, server, storage))
+            except MetricsError as error:
+                print(f"iocp-chess: {error}", file=sys.stderr)
+                return 2
+            stack.callback(page.stop)
+            print(f"metrics on http://{printed(options.host, page.port)}/metrics", file=sys.stderr, flush=True)
+        if options.npcs:
+            watcher = ScriptWatcher(options.scripts, lambda name, text: server.post(_install, game, name, text))
+            watcher.start()
+            stack.callback(watcher.stop)
+        _serve(server, game, storage, options)
+    print(summary(vitals(game, server, storage), game.counts.most_online, game.counts.online_at_stop,
+                  time.process_time() - began), flush=True)  # fmt: skip
     return 0
 
 
-def _refuse(error: Exception, options: ServeOptions) -> int:
-    print(f"iocp-chess: {explain(error, options.host, options.port)}", file=sys.stderr)
-    return 2
+def make_game(options: ServeOptions) -> tuple[ChessServer, Storage | None, RecordingWriter | None]:
+    """The game as these options want it, with its database's players, and what it is recorded to. Raises UsageError."""
+    try:
+        setting = Setting.read(
+            map_file=options.map_file,
+            scripts_folder=options.scripts,
+            npcs=options.npcs,
+            size=options.world,
+            seed=options.seed,
+            view=options.view,
+            crowd=options.crowd,
+            move_interval=options.move_interval,
+            percent=options.obstacles,
+        )
+        progress = Progress()
+        world = setting.build(progress)
+        progress.end()
+    except (TerrainError, ScriptError, ValueError) as error:
+        raise UsageError(str(error)) from None
+    game_options: dict[str, Any] = {
+        "timed": options.timed,
+        "name_encoding": options.name_encoding,
+        "most_players": options.players,
+        "obstacles": setting.obstacles,
+    }
+    storage = None
+    if options.db is not None:
+        try:
+            storage = Storage(options.db)
+            world.records = storage.load()
+        except StorageError as error:
+            if options.db_given or "pip install" not in str(error):
+                raise UsageError(str(error)) from None
+            log.warning("players are not kept: %s", error)
+            storage = None
+        else:
+            world.keep = storage.save
+    if options.record is None:
+        return ChessServer(world, **game_options), storage, None
+    from .recorder import RecordingServer
+    from .recording import RecordingError, RecordingWriter
+
+    try:
+        writer = RecordingWriter(options.record, setting, game_options)
+    except RecordingError as error:
+        raise UsageError(str(error)) from None
+    return RecordingServer(world, recording=writer, **game_options), storage, writer
 
 
-def _serve(server: iocp.Server, handler: ChessServer, options: ServeOptions) -> None:
+def _make_server(game: ChessServer, options: ServeOptions) -> iocp.Server:
+    try:
+        return iocp.Server(
+            game, options.host, options.port, workers=options.workers, backend=options.backend, framing=FRAMING
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UsageError(explain(error, options.host, options.port)) from None
+
+
+def _stop_storage(storage: Storage) -> None:
+    unsaved = storage.stop()
+    if unsaved:
+        print(f"iocp-chess: {unsaved:,} players could not be saved: see the log", file=sys.stderr)
+
+
+def _install(game: ChessServer, name: str, text: str | None) -> None:
+    """A script changed. Where handlers run."""
+    try:
+        game.install_script(name, text)
+    except ScriptError as error:
+        log.error("%s: its monsters do as before", error)
+
+
+class Progress:
+    """Says on standard error what is being made and how far it is; on a terminal in one line."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._shown = 0.0
+        self._live = sys.stderr.isatty()
+
+    def __call__(self, what: str, done: float) -> None:
+        now = time.monotonic()
+        if self._live and (now - self._shown > 0.1 or done >= 1):
+            self._shown = now
+            print(f"\r\x1b[Kmaking {what}: {done:.0%}", end="", file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        """The world is made."""
+        seconds = time.monotonic() - self._began
+        if self._live and self._shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        if seconds >= 0.5:
+            print(f"the world was made in {seconds:.1f} s", file=sys.stderr, flush=True)
+
+
+def _serve(server: iocp.Server, game: ChessServer, storage: Storage | None, options: ServeOptions) -> None:
     """Say where it listens, then wait until it is asked to stop."""
     where = printed(*server.address)
     workers = f"{server.workers} worker{'s' if server.workers != 1 else ''}"
-    print(
-        f"listening on {where} ({server.backend}, {workers}, world {options.world}x{options.world})", flush=True
-    )
+    size = game.world.size
+    monsters = f", {options.npcs:,} monsters" if options.npcs else ""
+    print(f"listening on {where} ({server.backend}, {workers}, world {size}x{size}{monsters})", flush=True)
     if options.until_eof:
         threading.Thread(target=_stop_at_eof, args=(server,), name="stdin", daemon=True).start()
     if options.show:
-        _show(server, handler, where)
-    else:
-        server.wait()
+        _show(server, game, where)
+        return
+    with StatusLine(options.status) as status:
+        while not server.wait(status.interval):
+            status.show(vitals(game, server, storage))
 
 
 def printed(host: str, port: int) -> str:
@@ -105,25 +245,30 @@ def _stop_at_eof(server: iocp.Engine) -> None:
     server.request_stop()
 
 
-def _show(server: iocp.Server, handler: ChessServer, address: str) -> None:
+def _show(server: iocp.Server, game: ChessServer, address: str) -> None:
     """Draw the board until the server is asked to stop. Scenes are made where handlers run, drawn on this thread."""
     board = Board()
     moves, packets = Meter(), Meter()
     newest: list[Scene] = []
 
     def look() -> None:
-        stats = server.stats()
-        pieces = handler.world.pieces.values()
+        now = vitals(game, server, None)
+        pieces: list[Piece] = [*game.world.players.values(), *game.world.monsters.awake.values()]
         status = [
-            ("players", f"{len(pieces):,}"),
-            ("moves/s", f"{moves.rate(handler.counts.moves):,.0f}"),
-            ("packets/s", f"{packets.rate(stats.packets_received + stats.packets_queued):,.0f}"),
-            ("bad input", f"{handler.counts.violations.total():,}"),
+            ("players", f"{now.players:,}"),
+            ("awake", f"{now.awake:,} of {now.monsters:,}"),
+            ("moves/s", f"{moves.rate(now.moves):,.0f}"),
+            ("packets/s", f"{packets.rate(now.engine.packets_received + now.engine.packets_queued):,.0f}"),
+            ("tick lag", f"{now.tick_lag * 1000:.1f} ms"),
+            ("bad input", f"{sum(now.violations.values()):,}"),
             ("backend", f"{server.backend}, {server.workers} workers"),
-            ("up", f"{stats.uptime:,.0f} s"),
+            ("up", f"{now.engine.uptime:,.0f} s"),
         ]
-        marks = [Mark(piece.id, piece.x, piece.y, piece.name) for piece in pieces]
-        newest[:] = [Scene(f"chess on {address}", handler.world.size, marks, status)]
+        marks = [
+            Mark(piece.id, piece.x, piece.y, piece.name.rstrip(b"\0").decode(errors="replace"), o_type=piece.o_type)
+            for piece in pieces[:_MOST_MARKS]
+        ]
+        newest[:] = [Scene(f"chess on {address}", game.world.size, marks, status, obstacles=game.world.terrain)]
 
     timer = server.call_every(board.interval, look)
     with board:
@@ -131,25 +276,6 @@ def _show(server: iocp.Server, handler: ChessServer, address: str) -> None:
             if newest:
                 board.show(newest[0])
     timer.cancel()
-
-
-def summary(handler: ChessServer, stats: iocp.Stats, cpu: float) -> str:
-    """What happened, in lines; `cpu` in seconds of processor time."""
-    counts = handler.counts
-    uptime = max(stats.uptime, 1e-9)
-    packets = stats.packets_received + stats.packets_queued
-    refused = "".join(f", {number:,} refused ({cause})" for cause, number in sorted(counts.refused.items()))
-    ended = ", ".join(f"{number:,} {reason.name.lower()}" for reason, number in stats.ended.items() if number)
-    bad = ", ".join(f"{number:,} {kind}" for kind, number in sorted(counts.violations.items()))
-    return "\n".join([
-        f"stopped after {uptime:.1f} s on {stats.backend}",
-        f"  players   {counts.logins:,} logged in, {counts.most_online:,} at once, {counts.online_at_stop:,} at the end",
-        f"  moves     {counts.moves:,} ({counts.moves / uptime:,.0f}/s){refused}",
-        f"  packets   {stats.packets_received:,} received, {stats.packets_queued:,} sent in {stats.sends:,} calls",
-        f"  sessions  {stats.accepted:,} accepted; ended: {ended or 'none'}",
-        f"  bad input {bad or 'none'}; errors in handlers: {stats.handler_errors:,}",
-        f"  CPU       {cpu:.2f} s; {packets / max(cpu, 1e-9):,.0f} packets per CPU-second",
-    ])  # fmt: skip
 
 
 def explain(error: Exception, host: str, port: int) -> str:

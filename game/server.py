@@ -196,6 +196,14 @@ class ChessServer(iocp.Handler):
         self.world.now = now
         self.world.run()
 
+    def install_script(self, script: str, text: str | None) -> None:
+        """A script of the monsters changed; None: it is gone. Raises ScriptError, and then nothing has changed.
+
+        Where handlers run.
+        """
+        self.world.now = self._clock()
+        self.world.monsters.install(script, text)
+
     # The game
 
     def process_packet(self, packet: bytes, player: Player) -> None:

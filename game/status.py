@@ -1,4 +1,5 @@
-"""A chess server's status line: live at the bottom of a terminal, with the log above it; elsewhere a plain line now and then.
+"""What a chess server says of itself: a status line, live at the bottom of a terminal with the log above it, elsewhere
+plain and now and then; and a summary at the end.
 
 The live line needs rich (the extra `demo`). It belongs to the thread that made it.
 """
@@ -97,3 +98,33 @@ def _live() -> Live | None:
     except ImportError:
         return None
     return Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+
+
+def summary(now: Vitals, most_online: int, online_at_stop: int, cpu: float) -> str:
+    """What happened, in lines; `cpu` in seconds of processor time."""
+    stats = now.engine
+    uptime = max(stats.uptime, 1e-9)
+    packets = stats.packets_received + stats.packets_queued
+    refused = "".join(f", {number:,} refused ({cause})" for cause, number in sorted(now.refused.items()))
+    ended = ", ".join(f"{number:,} {reason.name.lower()}" for reason, number in now.ended.items() if number)
+    bad = ", ".join(f"{number:,} {kind}" for kind, number in sorted(now.violations.items()))
+    lines = [
+        f"stopped after {uptime:.1f} s on {stats.backend}",
+        f"  players   {now.logins:,} logged in, {most_online:,} at once, {online_at_stop:,} at the end",
+        f"  moves     {now.moves:,} ({now.moves / uptime:,.0f}/s){refused}",
+    ]
+    if now.monsters:
+        lines.append(
+            f"  monsters  {now.monsters:,}, {now.steps:,} steps ({now.steps / uptime:,.0f}/s), "
+            f"{now.kills:,} killed; they killed {now.deaths:,} players"
+        )
+    if now.storage is not None:
+        lines.append(f"  kept      {now.storage.saved:,} records saved, {now.storage.pending:,} not")
+    lines += [
+        f"  packets   {stats.packets_received:,} received, {stats.packets_queued:,} sent in {stats.sends:,} calls",
+        f"  sessions  {stats.accepted:,} accepted; ended: {ended or 'none'}",
+        f"  bad input {bad or 'none'}; errors in handlers: {stats.handler_errors:,}",
+        f"  ticks     {now.ticks:,}, late by {now.most_tick_lag * 1000:.1f} ms at most",
+        f"  CPU       {cpu:.2f} s; {packets / max(cpu, 1e-9):,.0f} packets per CPU-second",
+    ]
+    return "\n".join(lines)

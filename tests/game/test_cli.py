@@ -30,7 +30,7 @@ class Serve:
     def __init__(self, backend, *arguments):
         flags = subprocess.CREATE_NEW_PROCESS_GROUP if WINDOWS else 0
         self.process = subprocess.Popen(
-            [*COMMAND, "serve", "--port", "0", "--until-eof", "--backend", backend, *arguments],
+            [*COMMAND, "serve", "--port", "0", "--until-eof", "--db", "none", "--backend", backend, *arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True, encoding="utf-8", creationflags=flags,
         )  # fmt: skip
@@ -146,7 +146,7 @@ def test_serve_plays_then_stops_cleanly_with_a_summary(serve, how):
 def test_untimed_and_seed_reach_the_game(serve):
     places = []
     for _ in range(2):
-        server = serve("--untimed", "--seed", "7")
+        server = serve("--untimed", "--seed", "7", "--world", "8")
         silent, anna = ChessClient(server.address), ChessClient(server.address)
         silent.login("silent")
         anna.login("anna")
@@ -177,7 +177,7 @@ def test_a_port_in_use_exits_2_and_says_what_to_do(backend):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = run("serve", "--port", str(port), "--backend", backend)
+        done = run("serve", "--db", "none", "--port", str(port), "--backend", backend)
     assert (done.returncode, done.stdout) == (2, "")
     assert f"127.0.0.1:{port} is in use" in done.stderr and "--port" in done.stderr
     assert "Traceback" not in done.stderr
@@ -185,7 +185,7 @@ def test_a_port_in_use_exits_2_and_says_what_to_do(backend):
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
 def test_a_bad_host_exits_2_and_says_what_to_do(backend, host):
-    done = run("serve", "--port", "0", "--host", host, "--backend", backend)
+    done = run("serve", "--db", "none", "--port", "0", "--host", host, "--backend", backend)
     assert (done.returncode, done.stdout) == (2, "")
     assert host in done.stderr and "--host" in done.stderr
     assert "Traceback" not in done.stderr
@@ -200,14 +200,14 @@ def every_port_is_free_to_use():
 
 @pytest.mark.skipif(every_port_is_free_to_use(), reason="every port may be used here: Windows, root, or so configured")
 def test_a_privileged_port_exits_2_and_says_what_to_do(backend):
-    done = run("serve", "--port", "80", "--backend", backend)
+    done = run("serve", "--db", "none", "--port", "80", "--backend", backend)
     assert done.returncode == 2
     assert "privileged" in done.stderr and "1024" in done.stderr
 
 
 def test_a_backend_that_is_not_here_exits_2_and_says_so():
     missing = next(name for name in ("iocp", "io_uring", "epoll") if name not in iocp.available_backends())
-    done = run("serve", "--port", "0", "--backend", missing)
+    done = run("serve", "--db", "none", "--port", "0", "--backend", missing)
     assert (done.returncode, done.stdout) == (2, "")
     assert missing in done.stderr and "Traceback" not in done.stderr
 
@@ -273,7 +273,7 @@ def test_demo_with_few_players_ends_by_itself_and_finds_nothing_wrong(backend):
     assert done.stderr == ""
     assert f"backend {backend}" in done.stdout.splitlines()[0]
     assert "logged in   7 of 7" in done.stdout
-    assert "all saw all yes: 42 of 42" in done.stdout
+    assert "sight       right: at the end 7 players saw 42 others within 7 tiles" in done.stdout
     assert "all left    yes" in done.stdout
     assert "violations  0" in done.stdout
     assert "server: exit code 0" in done.stdout and "stopped after" in done.stdout
@@ -317,5 +317,5 @@ def test_demo_on_a_terminal_draws_the_board_until_ctrl_c(backend):
     watchdog.cancel()
     os.close(ours)
     text = shown.decode()
-    assert "as a watcher sees it" in text and "all saw all yes: 30 of 30" in text
+    assert "as a watcher sees it" in text and "right: at the end 6 players saw 30 others" in text
     assert text.index("\x1b[?1049l") < text.index("demo of"), "the summary is printed on the normal screen"
