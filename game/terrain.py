@@ -17,7 +17,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
-from os import PathLike
+from os import PathLike, fstat
 from pathlib import Path
 from random import Random
 from types import ModuleType
@@ -39,6 +39,8 @@ _REACH: Final = 4
 _OUTLINES: Final = ("bar", "solid", "corner", "cup", "cup", "cup", "tee", "cross", "ladder", "room", "room")
 
 _EDGE: Final = b"\x01"
+# The largest text map, with CRLF and a byte order mark.
+_LONGEST_FILE: Final = MAX_SIZE * (MAX_SIZE + 2) + 3
 _PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _NOT_A_TILE: Final = re.compile(r"[^#. ]")
 _FROM_TEXT: Final = bytes.maketrans(b"#. ", b"\x01\x00\x00")
@@ -128,8 +130,11 @@ class Terrain:
         """
         try:
             with open(path, "rb") as file:
-                # One byte more than the largest map with CRLF and a byte order mark: a text with it is too long.
-                content = file.read(MAX_SIZE * (MAX_SIZE + 2) + 4)
+                # Not read(most bytes): that takes as much memory before it has read any.
+                length = fstat(file.fileno()).st_size
+                if length > _LONGEST_FILE:
+                    raise TerrainError(f"{path}: the file has {length} bytes, no map has more than {_LONGEST_FILE}")
+                content = file.read()
         except OSError as error:
             raise TerrainError(f"{path}: {error.strerror or error}") from error
         if content.startswith(_PNG_SIGNATURE):

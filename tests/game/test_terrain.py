@@ -46,6 +46,12 @@ class Ladder(Random):
         return next(self.numbers)
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """One for all tests: each writes what it reads."""
+    return tmp_path_factory.mktemp("maps")
+
+
 def file_with(folder, content, name="map.txt"):
     path = folder / name
     path.write_bytes(content)
@@ -187,16 +193,16 @@ def test_the_same_random_gives_the_same_open_tile(terrain):
     ],
     ids=["lf", "no last newline", "crlf", "spaces", "byte order mark"],
 )
-def test_a_text_map_is_read(tmp_path, content):
-    terrain = Terrain.load(file_with(tmp_path, content))
+def test_a_text_map_is_read(folder, content):
+    terrain = Terrain.load(file_with(folder, content))
     assert terrain.to_text() == MAP
     assert terrain.checksum == Terrain.from_text(MAP).checksum
 
 
 @pytest.mark.parametrize("percent", [0, 30])
-def test_a_terrain_written_as_text_is_the_same_when_read(tmp_path, percent):
+def test_a_terrain_written_as_text_is_the_same_when_read(folder, percent):
     terrain = Terrain.seeded(40, 2, percent)
-    again = Terrain.load(str(file_with(tmp_path, terrain.to_text().encode())))
+    again = Terrain.load(str(file_with(folder, terrain.to_text().encode())))
     assert (again.size, again.blocked, again.checksum) == (terrain.size, terrain.blocked, terrain.checksum)
 
 
@@ -223,19 +229,28 @@ BAD_TEXTS = {
 
 
 @pytest.mark.parametrize("bad", BAD_TEXTS)
-def test_a_bad_text_map_is_refused_with_the_place(tmp_path, bad):
+def test_a_bad_text_map_is_refused_with_the_place(folder, bad):
     content, message = BAD_TEXTS[bad]
-    path = file_with(tmp_path, content)
+    path = file_with(folder, content)
     with pytest.raises(TerrainError) as caught:
         Terrain.load(path)
     assert str(caught.value).startswith(f"{path}{message}")
 
 
-def test_a_file_that_is_not_there_or_a_folder_is_refused(tmp_path):
-    for path in (tmp_path / "nothing.txt", tmp_path):
+def test_a_file_that_is_not_there_or_a_folder_is_refused(folder):
+    for path in (folder / "nothing.txt", folder):
         with pytest.raises(TerrainError) as caught:
             Terrain.load(path)
         assert str(caught.value).startswith(f"{path}: ") and "errno" not in str(caught.value).lower()
+
+
+def test_a_file_longer_than_any_map_is_refused_unread(folder, monkeypatch):
+    # The real one is a gigabyte.
+    monkeypatch.setattr("iocp.game.terrain._LONGEST_FILE", len(MAP) - 1)
+    path = file_with(folder, MAP.encode())
+    with pytest.raises(TerrainError) as caught:
+        Terrain.load(path)
+    assert str(caught.value) == f"{path}: the file has 30 bytes, no map has more than 29"
 
 
 # ---- pictures ----
@@ -247,23 +262,23 @@ def pillow():
 
 
 @pytest.mark.parametrize("percent", [0, 30])
-def test_a_terrain_written_as_a_picture_is_the_same_when_read(tmp_path, pillow, percent):
+def test_a_terrain_written_as_a_picture_is_the_same_when_read(folder, pillow, percent):
     terrain = Terrain.seeded(40, 2, percent)
-    terrain.save_png(tmp_path / "map.png")
-    again = Terrain.load(tmp_path / "map.png")
+    terrain.save_png(folder / "map.png")
+    again = Terrain.load(folder / "map.png")
     assert (again.size, again.blocked, again.checksum) == (terrain.size, terrain.blocked, terrain.checksum)
 
 
-def test_a_map_as_text_and_as_a_picture_is_the_same_terrain(tmp_path, pillow):
+def test_a_map_as_text_and_as_a_picture_is_the_same_terrain(folder, pillow):
     dark = {(x, y) for y, line in enumerate(MAP.split()) for x, tile in enumerate(line) if tile == "#"}
     picture = pillow.new("RGB", (5, 5), "white")
     for tile in dark:
         picture.putpixel(tile, (0, 0, 0))
-    picture.save(tmp_path / "map.png")
-    text = Terrain.load(file_with(tmp_path, MAP.encode()))
-    assert Terrain.load(tmp_path / "map.png").checksum == text.checksum
+    picture.save(folder / "map.png")
+    text = Terrain.load(file_with(folder, MAP.encode()))
+    assert Terrain.load(folder / "map.png").checksum == text.checksum
     # What it is does not depend on what it is called.
-    assert Terrain.load((tmp_path / "map.png").rename(tmp_path / "other.txt")).checksum == text.checksum
+    assert Terrain.load((folder / "map.png").replace(folder / "other.txt")).checksum == text.checksum
 
 
 COLOURS = {
@@ -277,24 +292,24 @@ COLOURS = {
 
 
 @pytest.mark.parametrize("colours", COLOURS)
-def test_dark_pixels_are_obstacles(tmp_path, pillow, colours):
+def test_dark_pixels_are_obstacles(folder, pillow, colours):
     mode, pixels, tiles = COLOURS[colours]
     size = len(pixels)
     picture = pillow.new(mode, (size, size))
     for y in range(size):
         for x, pixel in enumerate(pixels):
             picture.putpixel((x, y), pixel)
-    picture.save(tmp_path / "map.png")
-    assert Terrain.load(tmp_path / "map.png").to_text() == f"{tiles}\n" * size
+    picture.save(folder / "map.png")
+    assert Terrain.load(folder / "map.png").to_text() == f"{tiles}\n" * size
 
 
 @pytest.mark.parametrize("transparent", [None, 1], ids=["opaque", "transparent"])
-def test_a_picture_with_a_palette_is_read_by_its_colours(tmp_path, pillow, transparent):
+def test_a_picture_with_a_palette_is_read_by_its_colours(folder, pillow, transparent):
     picture = pillow.new("P", (3, 3))
     picture.putpalette([255, 255, 200, 0, 0, 80, 20, 20, 20])
     picture.putdata([0, 1, 2] * 3)
-    picture.save(tmp_path / "map.png", **({} if transparent is None else {"transparency": transparent}))
-    assert Terrain.load(tmp_path / "map.png").to_text() == (".##\n" if transparent is None else "..#\n") * 3
+    picture.save(folder / "map.png", **({} if transparent is None else {"transparency": transparent}))
+    assert Terrain.load(folder / "map.png").to_text() == (".##\n" if transparent is None else "..#\n") * 3
 
 
 def png(width, height, data=b"", depth=8, kind=0):
@@ -330,24 +345,24 @@ BAD_PICTURES = {
 }
 
 
-def test_the_bad_pictures_come_from_a_good_one(tmp_path, pillow):
-    assert Terrain.load(file_with(tmp_path, GOOD, "map.png")).to_text() == "..\n..\n"
+def test_the_bad_pictures_come_from_a_good_one(folder, pillow):
+    assert Terrain.load(file_with(folder, GOOD, "map.png")).to_text() == "..\n..\n"
 
 
 @pytest.mark.parametrize("bad", BAD_PICTURES)
-def test_a_bad_picture_is_refused_with_what_is_wrong(tmp_path, pillow, bad):
+def test_a_bad_picture_is_refused_with_what_is_wrong(folder, pillow, bad):
     content, message = BAD_PICTURES[bad]
-    path = file_with(tmp_path, content, "map.png")
+    path = file_with(folder, content, "map.png")
     with pytest.raises(TerrainError) as caught:
         Terrain.load(path)
     assert str(caught.value).startswith(f"{path}{message}")
 
 
-def test_without_pillow_a_message_names_the_command_and_text_is_read(tmp_path, monkeypatch):
+def test_without_pillow_a_message_names_the_command_and_text_is_read(folder, monkeypatch):
     for module in ("PIL", "PIL.Image"):
         monkeypatch.setitem(sys.modules, module, None)
-    terrain = Terrain.load(file_with(tmp_path, MAP.encode()))
+    terrain = Terrain.load(file_with(folder, MAP.encode()))
     with pytest.raises(TerrainError, match=r"pip install 'pyiocp\[map\]'"):
-        Terrain.load(file_with(tmp_path, GOOD, "map.png"))
+        Terrain.load(file_with(folder, GOOD, "map.png"))
     with pytest.raises(TerrainError, match=r"pip install 'pyiocp\[map\]'"):
-        terrain.save_png(tmp_path / "other.png")
+        terrain.save_png(folder / "other.png")
