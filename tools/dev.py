@@ -79,6 +79,9 @@ def missing_packages() -> list[str]:
         missing.append("liburing-dev")
     if not Path("/usr/include/uv.h").exists():
         missing.append("libuv1-dev")  # the peer of the benchmarks, which a test tries out
+    # A server that the tests start for themselves; they are skipped without it. Debian keeps its programs out of PATH.
+    if shutil.which("initdb") is None and not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+        missing.append("postgresql")
     return missing
 
 
