@@ -84,9 +84,7 @@ class Saver:
         if url.get_backend_name() == "sqlite":
             if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
                 raise StorageError("an SQLite database in memory keeps nothing: give the path of a file")
-            # The program may go to another folder before it connects again.
             self.path = Path(os.path.realpath(url.database))
-            url = url.set(database=str(self.path))
         self.name = str(self.path) if self.path else _shown(url)
         """For messages."""
         self.owner = self.path.name if self.path else _address(url)
