@@ -12,7 +12,8 @@ from typing import Final
 
 from .kinds import SCRIPTS
 from .protocol import PORT
-from .world import MAX_SIZE, MAX_VIEW
+from .terrain import MAX_SIZE
+from .world import MAX_VIEW
 
 _EXAMPLES: Final = """examples:
   iocp-chess serve                        a board of 400 x 400 on 127.0.0.1:3500, players kept in ./chess.sqlite

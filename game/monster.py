@@ -129,7 +129,7 @@ class Monster(Piece):
         if self.walk(first):
             return True
         world = self.kind.world
-        found = find_path(world.terrain, (self.x, self.y), (x, y))
+        found = find_path(world.terrain, (self.x, self.y), (x, y), within=4 * world.view.radius)
         if not found:
             return False
         found.reverse()

@@ -21,14 +21,12 @@ from .monsters import Monsters
 from .piece import Piece, Player
 from .protocol import pack_chat, pack_move, pack_move_timed
 from .rescue import Record
-from .terrain import Terrain
+from .terrain import MAX_SIZE, Terrain
 from .view import Sender, View
 
 if TYPE_CHECKING:
     from .kinds import Kind
 
-MAX_SIZE: Final = 32_767
-"""Tiles along a side, so that a coordinate fits the wire's i16."""
 MAX_VIEW: Final = 100
 PACE_SLACK: Final = 0.5
 """Seconds by which moves may come earlier than their interval allows: the network delivers them in bunches."""

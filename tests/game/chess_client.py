@@ -12,6 +12,7 @@ from iocp.game.protocol import (
     pack_login,
     pack_logout,
     pack_step,
+    pack_teleport,
     parse_server,
 )
 
@@ -70,14 +71,21 @@ class ChessClient:
 
     def step(self, direction: int, move_time: int = 0) -> tuple[list[ServerPacket], Moved]:
         """Move; return what came before the answer, and the answer."""
-        self.send(pack_step(direction, move_time if self.timed else None))
+        return self._answered(pack_step(direction, move_time if self.timed else None))
+
+    def teleport(self, x: int | None = None, y: int | None = None) -> tuple[list[ServerPacket], Moved]:
+        """Teleport; return what came before the answer, and the answer."""
+        return self._answered(pack_teleport(x, y))
+
+    def _answered(self, packet: bytes) -> tuple[list[ServerPacket], Moved]:
+        self.send(packet)
         before: list[ServerPacket] = []
         while True:
-            packet = self.read()
-            if isinstance(packet, Moved) and packet.id == self.id:
-                self.x, self.y = packet.x, packet.y
-                return before, packet
-            before.append(packet)
+            told = self.read()
+            if isinstance(told, Moved) and told.id == self.id:
+                self.x, self.y = told.x, told.y
+                return before, told
+            before.append(told)
 
     def seen(self) -> list[ServerPacket]:
         """All that the server had sent by now: a refused move's answer comes after it."""

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from iocp.game.names import encode_name
 from iocp.game.piece import Player
-from iocp.game.terrain import Terrain
-from iocp.game.world import MAX_SIZE, Refusal, World
+from iocp.game.terrain import MAX_SIZE, Terrain
+from iocp.game.world import Refusal, World
 from stand_ins import Engine, Session
 
 
