@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import iocp
 from chess_client import TIMEOUT, ChessClient
+from commands import Serve
 from iocp.game.server import FRAMING, ChessServer
 from iocp.game.world import MAX_VIEW, World
 
@@ -84,3 +85,20 @@ def start_chess(backend: str) -> Iterator[Callable[..., Chess]]:
 def chess(start_chess: Callable[..., Chess]) -> Chess:
     """A chess server with a board of 8 x 8."""
     return start_chess()
+
+
+@pytest.fixture
+def serve(backend: str) -> Iterator[Callable[..., Serve]]:
+    """A function that starts `iocp-chess serve` with more arguments, as a process of its own."""
+    started: list[Serve] = []
+
+    def start(*arguments: str) -> Serve:
+        started.append(Serve(backend, *arguments))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.watchdog.cancel()
+        if server.process.poll() is None:
+            server.process.kill()
+            server.process.communicate()

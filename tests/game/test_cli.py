@@ -2,100 +2,21 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import re
 import signal
 import socket
 import subprocess
-import sys
 import threading
 
 import iocp
 import pytest
 from chess_client import ChessClient, inwards
+from commands import COMMAND, TIMEOUT, WINDOWS, end_input, interrupt, run, stop, terminate
 from iocp.game.cli import main
 from iocp.game.protocol import Enter, Moved
 from iocp.game.serve import explain, printed
-
-WINDOWS = sys.platform == "win32"
-TIMEOUT = 60.0
-COMMAND = [sys.executable, "-m", "iocp.game"]
-
-
-class Serve:
-    """`iocp-chess serve` as a process of its own."""
-
-    def __init__(self, backend, *arguments):
-        flags = subprocess.CREATE_NEW_PROCESS_GROUP if WINDOWS else 0
-        self.process = subprocess.Popen(
-            [*COMMAND, "serve", "--port", "0", "--until-eof", "--db", "none", "--backend", backend, *arguments],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, encoding="utf-8", creationflags=flags,
-        )  # fmt: skip
-        self.watchdog = threading.Timer(TIMEOUT, self.process.kill)
-        self.watchdog.start()
-        self.first_line = self.process.stdout.readline()
-        if not self.first_line:
-            pytest.fail(f"did not start: {self.process.stderr.read()}")
-        where = self.first_line.split()[2]
-        host, _, port = where.rpartition(":")
-        self.address = (host, int(port))
-
-    def end(self, how):
-        """Stop it; (exit code, standard output, standard error)."""
-        how(self.process)
-        output, errors = self.process.communicate(timeout=TIMEOUT)
-        self.watchdog.cancel()
-        return self.process.returncode, output, errors
-
-
-@pytest.fixture
-def serve(backend):
-    started = []
-
-    def start(*arguments):
-        started.append(Serve(backend, *arguments))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.watchdog.cancel()
-        if server.process.poll() is None:
-            server.process.kill()
-            server.process.communicate()
-
-
-def interrupt(process):
-    if not WINDOWS:
-        process.send_signal(signal.SIGINT)
-        return
-    if hasattr(ctypes.windll.ntdll, "wine_get_version"):
-        # Asking would do harm: os.kill of Python 3.11 then leaves an exception set, which a later call stumbles over.
-        pytest.skip("Wine 8 delivers no Ctrl-Break; Ctrl-C there is tested with iocp.run()")
-    process.send_signal(signal.CTRL_BREAK_EVENT)
-
-
-def terminate(process):
-    process.send_signal(signal.SIGTERM)
-
-
-def end_input(process):
-    process.stdin.close()
-    process.stdin = None
-
-
-stop = end_input if WINDOWS else interrupt
-"""For tests of something else: it always works."""
-
-
-def run(*arguments, **options):
-    """A command to its end."""
-    return subprocess.run(
-        [*COMMAND, *arguments], capture_output=True, text=True, encoding="utf-8", stdin=subprocess.DEVNULL,
-        timeout=TIMEOUT, **options,
-    )  # fmt: skip
 
 
 def test_serve_prints_one_line_when_it_accepts(serve, backend):
