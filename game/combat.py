@@ -31,7 +31,7 @@ def most_health(level: int) -> int:
 
 def next_level(level: int) -> int:
     """Experience at which that level ends."""
-    return 100 * 2 ** (level - 1)
+    return 100 << (level - 1)
 
 
 class Combat:

@@ -14,6 +14,7 @@ from .vitals import Vitals
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
+    from .storage import StorageStatus
 
 class MetricsError(RuntimeError):
     """The page cannot be served; the text says why and what to do."""
@@ -28,6 +29,11 @@ class _Metric:
     text: str
     value: Callable[[Vitals], Any]
     label: str = ""
+
+
+def _storage(now: Vitals) -> StorageStatus:
+    assert now.storage is not None
+    return now.storage
 
 
 _METRICS: Final = (
@@ -64,10 +70,10 @@ _METRICS: Final = (
     _Metric("handler_seconds", "counter", "Seconds spent in handlers.", lambda v: v.engine.callback_time),
 )  # fmt: skip
 _STORAGE: Final = (
-    _Metric("storage_up", "gauge", "Whether the database takes players.", lambda v: int(v.storage.ok)),
-    _Metric("storage_pending", "gauge", "Players whose newest values are not in the database yet.", lambda v: v.storage.pending),
-    _Metric("storage_saved", "counter", "Records written to the database.", lambda v: v.storage.saved),
-    _Metric("storage_failures", "counter", "Attempts to write that failed.", lambda v: v.storage.failures),
+    _Metric("storage_up", "gauge", "Whether the database takes players.", lambda v: int(_storage(v).ok)),
+    _Metric("storage_pending", "gauge", "Players whose newest values are not in the database yet.", lambda v: _storage(v).pending),
+    _Metric("storage_saved", "counter", "Records written to the database.", lambda v: _storage(v).saved),
+    _Metric("storage_failures", "counter", "Attempts to write that failed.", lambda v: _storage(v).failures),
 )
 
 
@@ -83,7 +89,7 @@ class Metrics:
         except ImportError:
             raise MetricsError("--metrics needs prometheus-client: pip install 'pyiocp[metrics]'") from None
         registry = CollectorRegistry()
-        registry.register(_Collector(look))  # type: ignore[arg-type]
+        registry.register(_Collector(look))
         try:
             self._server, self._thread = start_http_server(port, addr=host, registry=registry)
         except OSError as error:

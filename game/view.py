@@ -18,7 +18,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Callable, Iterable
-from typing import Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from .crowd import CROWDED, TICKED_FROM, Crowd
 from .monster import Monster
@@ -26,11 +26,14 @@ from .piece import Ears, Piece, Player
 from .protocol import pack_move, pack_move_timed
 from .sectors import Sector, Sectors
 
+if TYPE_CHECKING:
+    from iocp import Session
+
 
 class Sender(Protocol):
     """What the view needs of an engine."""
 
-    def multicast(self, sessions: Iterable[object], packet: bytes) -> object:
+    def multicast(self, sessions: Iterable[Session], packet: bytes) -> object:
         """Queue one packet to each of these sessions."""
 
 
