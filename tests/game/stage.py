@@ -183,6 +183,7 @@ class Stage:
     def _end(self, id: int, reason: iocp.Reason) -> None:
         self.receive()
         session = self.sessions.pop(id)
+        logged_in = session.data.text_name != ""
         self.server.on_disconnect(session, reason)
-        if session.data.text_name:
+        if logged_in:
             self.truth.end(id, complete=reason is iocp.Reason.CLOSED)
