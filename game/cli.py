@@ -143,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     replay = commands.add_parser("replay", help="rerun a recording without a network and compare every byte")
     replay.add_argument("file", type=Path, metavar="FILE", help="what serve --record wrote")
     replay.add_argument("--output", type=Path, metavar="DIR", help="write what each session was sent to DIR/ID.bin")
+    replay.add_argument("--verbose", action="store_true", help="log every login and leave")
 
     demo = commands.add_parser("demo", help="a server with scripted players, shown in the terminal")
     demo.add_argument("--players", type=_whole(1, 10_000), default=40, help="(default %(default)s)")

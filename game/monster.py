@@ -65,6 +65,8 @@ class Monster(Piece):
         best, least = None, within + 1
         x, y = self.x, self.y
         for audience in self.audience:
+            if not audience:
+                continue
             for player in audience.values():
                 distance = max(abs(player.x - x), abs(player.y - y))
                 if distance < least:

@@ -125,8 +125,8 @@ class Monsters:
     def _step(self, monster: Monster) -> None:
         if monster.sector is None:
             return  # It died meanwhile.
-        timed, untimed, ticked = monster.audience
-        if not (timed or untimed or ticked):
+        timed, untimed, ticked_timed, ticked_untimed = monster.audience
+        if not (timed or untimed or ticked_timed or ticked_untimed):
             self._sleep(monster)
             return
         kind = monster.kind

@@ -24,11 +24,21 @@ class Ears(IntEnum):
     """At once, in 14 bytes."""
     UNTIMED = 1
     """At once, in 10 bytes."""
-    TICKED = 2
-    """It sees a crowd: at ticks, where each of the others stands by then."""
+    TICKED_TIMED = 2
+    """It sees a crowd: at ticks, where each of the others stands by then; in 14 bytes."""
+    TICKED_UNTIMED = 3
+    """The same in 10 bytes."""
+
+    @classmethod
+    def of(cls, timed: bool, ticked: bool) -> Ears:
+        """The one for such a player."""
+        return _EARS[timed][ticked]
 
 
+_EARS: Final = ((Ears.UNTIMED, Ears.TICKED_UNTIMED), (Ears.TIMED, Ears.TICKED_TIMED))
 Audience: TypeAlias = "dict[iocp.Session, Player]"
+NOBODY: Final[Audience] = {}
+"""The audience of all who have none, always empty: one object for all stays in the processor's cache."""
 
 
 class Piece:
@@ -50,7 +60,7 @@ class Piece:
         self.level = 1
         self.sector: Sector | None = None
         """Where it stands; None when not on the board."""
-        self.audience: Final[tuple[Audience, Audience, Audience]] = ({}, {}, {})
+        self.audience: Final[list[Audience]] = [NOBODY, NOBODY, NOBODY, NOBODY]
         """Players who have been told that it is there, by their session and by how they want to hear of its moves."""
 
     @property
@@ -61,13 +71,18 @@ class Piece:
     @property
     def watched(self) -> bool:
         """Whether any player has been told that it is there."""
-        timed, untimed, ticked = self.audience
-        return bool(timed or untimed or ticked)
+        return any(self.audience)
+
+    def watched_by(self, player: Player) -> None:
+        """`player` is told that it is there, and of its moves from now on."""
+        audience = self.audience[player.ears]
+        if audience is NOBODY:
+            audience = self.audience[player.ears] = {}
+        audience[player.session] = player
 
     def watchers(self) -> list[Player]:
         """The players who have been told that it is there."""
-        timed, untimed, ticked = self.audience
-        return [*timed.values(), *untimed.values(), *ticked.values()]
+        return [player for audience in self.audience for player in audience.values()]
 
     def distance(self, x: int, y: int) -> int:
         """Tiles to x, y, as views measure: the larger of the two differences."""
@@ -79,7 +94,7 @@ class Player(Piece):
 
     __slots__ = (
         "cheats", "cheats_at", "ears", "exp", "gone", "healing", "knows", "next_attack", "next_chat", "next_move",
-        "next_teleport", "online", "ranked_at", "session", "shown", "text_name", "timed", "told",
+        "next_teleport", "online", "ranked_at", "session", "shown", "text_name", "ticked", "timed", "told",
     )  # fmt: skip
 
     def __init__(self, session: iocp.Session, timed: bool) -> None:
@@ -91,7 +106,9 @@ class Player(Piece):
         """Those it has been told of and not been told that they left, by id: what it sees."""
         self.timed = timed
         """Whether it gets 14-byte moves: as the server was told, until its first move shows its kind."""
-        self.ears = Ears.TIMED if timed else Ears.UNTIMED
+        self.ticked = False
+        """Whether it hears of moves at ticks."""
+        self.ears = Ears.of(timed, False)
         self.shown = False
         """Whether its first move has shown its kind."""
         self.knows = 0
@@ -110,11 +127,10 @@ class Player(Piece):
         self.healing = False
         """Whether it waits in the world's list of those who heal."""
 
-    def hear(self, ears: Ears) -> None:
+    def hear(self, timed: bool, ticked: bool) -> None:
         """From now on be told of moves in another way."""
-        before, self.ears = self.ears, ears
-        session = self.session
+        self.timed, self.ticked = timed, ticked
+        before, self.ears = self.ears, Ears.of(timed, ticked)
         for piece in self.told.values():
-            audience = piece.audience
-            if audience[before].pop(session, None) is not None:
-                audience[ears][session] = self
+            del piece.audience[before][self.session]
+            piece.watched_by(self)

@@ -19,6 +19,7 @@ from iocp._iocpcore import raise_open_files
 from iocp.runner import stopping_on_signals
 
 from .board import Board, Mark, Meter, Scene
+from .collector import spare_the_world
 from .kinds import ScriptError, ScriptWatcher
 from .metrics import Metrics, MetricsError
 from .piece import Piece
@@ -86,6 +87,7 @@ def serve(options: ServeOptions) -> int:
         print(f"iocp-chess: {error}", file=sys.stderr)
         return 2
     raise_open_files()
+    spare_the_world()
     # The last thing entered is the first to be left: the server stops before its players' last values are saved.
     with ExitStack() as stack:
         if storage is not None:

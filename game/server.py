@@ -29,7 +29,7 @@ import iocp
 
 from .agenda import TICK
 from .names import decode_chat, decode_name, encode_name
-from .piece import Ears, Player
+from .piece import Player
 from .protocol import (
     CS_MOVE,
     CS_MOVE_TIMED,
@@ -163,6 +163,8 @@ class ChessServer(iocp.Handler):
             player.gone = True
             self.world.now = self._clock()
             self._leave(player, reason.name)
+            # The two would keep each other until a collection of cycles.
+            session.data = None
 
     def on_stop(self, server: iocp.Engine) -> None:
         """Note who is still here: their connections end before `stop()` returns."""
@@ -258,9 +260,7 @@ class ChessServer(iocp.Handler):
     def _move(self, player: Player, direction: int, move_time: int | None) -> None:
         timed = move_time is not None
         if timed is not player.timed:
-            player.timed = timed
-            if player.ears is not Ears.TICKED:
-                player.hear(Ears.TIMED if timed else Ears.UNTIMED)
+            player.hear(timed, player.ticked)
         news: list[bytes] = []
         refusal = self.world.move(player, direction, news)
         if refusal is None:

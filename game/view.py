@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from .crowd import CROWDED, TICKED_FROM, Crowd
 from .monster import Monster
-from .piece import Ears, Piece, Player
+from .piece import Piece, Player
 from .protocol import pack_move, pack_move_timed
 from .sectors import Sector, Sectors
 
@@ -76,46 +76,42 @@ class View:
         sector = grid[(y >> shift) * columns + (x >> shift) + sectors.origin]
         if sector is not piece.sector:
             self._change_sector(piece, sector)
-        timed, untimed, ticked = piece.audience
+        # Those behind whom it leaves, and who leave it behind.
+        lost: list[Player] = []
         if x != old_x:
+            vertical = True
             behind, ahead = (old_x - radius, x + radius) if x > old_x else (old_x + radius, x - radius)
             low, high = y - radius, y + radius
             start = (low >> shift) * columns + (ahead >> shift) + sectors.origin
             line = grid[start : (high >> shift) * columns + (ahead >> shift) + sectors.origin + 1 : columns]
-            lost = [player for player in timed.values() if player.x == behind]
-            if untimed:
-                lost += [player for player in untimed.values() if player.x == behind]
-            if ticked:
-                lost += [player for player in ticked.values() if player.x == behind]
-            if news is not None:
-                told: dict[int, Piece] = piece.told  # type: ignore[attr-defined]
-                unseen = [other for other in told.values() if other.x == behind]
+            for audience in piece.audience:
+                if audience:
+                    for player in audience.values():
+                        if player.x == behind:
+                            lost.append(player)
         else:
+            vertical = False
             behind, ahead = (old_y - radius, y + radius) if y > old_y else (old_y + radius, y - radius)
             low, high = x - radius, x + radius
             start = (ahead >> shift) * columns + sectors.origin
             line = grid[start + (low >> shift) : start + (high >> shift) + 1]
-            lost = [player for player in timed.values() if player.y == behind]
-            if untimed:
-                lost += [player for player in untimed.values() if player.y == behind]
-            if ticked:
-                lost += [player for player in ticked.values() if player.y == behind]
-            if news is not None:
-                told = piece.told  # type: ignore[attr-defined]
-                unseen = [other for other in told.values() if other.y == behind]
+            for audience in piece.audience:
+                if audience:
+                    for player in audience.values():
+                        if player.y == behind:
+                            lost.append(player)
         if lost:
             self._vanish(piece, lost)
-        # Those who saw it and still do.
-        if timed:
-            self.sender.multicast(timed, pack_move_timed(piece.id, x, y, 0))
-        if untimed:
-            self.sender.multicast(untimed, pack_move(piece.id, x, y))
-        if ticked:
-            self.crowd.moved[piece.id] = piece
-        if news is not None and unseen:
-            self.forget(piece, unseen, news)  # type: ignore[arg-type]
+        self._tell_moved(piece)
+        if news is not None:
+            told: dict[int, Piece] = piece.told  # type: ignore[attr-defined]
+            if vertical:
+                unseen = [other for other in told.values() if other.x == behind]
+            else:
+                unseen = [other for other in told.values() if other.y == behind]
+            if unseen:
+                self.forget(piece, unseen, news)  # type: ignore[arg-type]
         # Those at the edge ahead.
-        vertical = x != old_x
         crowded = self.crowded
         for sector in line:
             players = sector.players
@@ -208,12 +204,12 @@ class View:
         piece.sector = sector
 
     def _tell_moved(self, piece: Piece) -> None:
-        timed, untimed, ticked = piece.audience
+        timed, untimed, ticked_timed, ticked_untimed = piece.audience
         if timed:
             self.sender.multicast(timed, pack_move_timed(piece.id, piece.x, piece.y, 0))
         if untimed:
             self.sender.multicast(untimed, pack_move(piece.id, piece.x, piece.y))
-        if ticked:
+        if ticked_timed or ticked_untimed:
             self.crowd.moved[piece.id] = piece
 
     def look_round(self, piece: Piece, news: list[bytes] | None) -> None:
@@ -251,10 +247,12 @@ class View:
         awake = [
             monster for monster in sector.awake.values() if abs(monster.x - x) <= radius and abs(monster.y - y) <= radius
         ]
-        if not sector.asleep:
-            return awake, []
-        xs, ys = self.asleep_x, self.asleep_y
-        return awake, [n for n in sector.asleep if abs(xs[n] - x) <= radius and abs(ys[n] - y) <= radius]
+        return awake, self.asleep_in_sight(sector, x, y) if sector.asleep else []
+
+    def asleep_in_sight(self, sector: Sector, x: int, y: int) -> list[int]:
+        """The numbers of the monsters asleep in `sector` in sight of x, y."""
+        xs, ys, radius = self.asleep_x, self.asleep_y, self.radius
+        return [n for n in sector.asleep or () if abs(xs[n] - x) <= radius and abs(ys[n] - y) <= radius]
 
     def distance(self, piece: Piece | int, x: int, y: int) -> int:
         """Tiles to x, y of a piece or of the sleeping monster of this number."""
@@ -269,7 +267,7 @@ class View:
             self.crowd.add(player)
             return
         told[other.id] = other
-        other.audience[player.ears][player.session] = player
+        other.watched_by(player)
         news.append(other.enter)
         if len(told) == self.ticked_from:
             self.crowd.hear_at_ticks(player)
@@ -281,7 +279,7 @@ class View:
             self.crowd.add(player)
             return
         told[piece.id] = piece
-        piece.audience[player.ears][player.session] = player
+        piece.watched_by(player)
         player.session.send(piece.enter)
         if len(told) == self.ticked_from:
             self.crowd.hear_at_ticks(player)
@@ -293,7 +291,7 @@ class View:
             del player.told[id]
             del audience[player.ears][player.session]
             player.session.send(leave)
-            if player.ears is Ears.TICKED:
+            if player.ticked:
                 self.crowd.thinned(player)
 
     def forget(self, player: Player, others: list[Piece], news: list[bytes]) -> None:
@@ -303,5 +301,5 @@ class View:
             del told[other.id]
             del other.audience[player.ears][session]
             news.append(other.leave)
-        if player.ears is Ears.TICKED:
+        if player.ticked:
             self.crowd.thinned(player)
