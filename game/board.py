@@ -38,7 +38,8 @@ _GLYPHS: Final = "♚♛♜♝♞"
 # Dark enough to be read on both kinds of squares.
 _COLOURS: Final = ("#8b0000", "#00008b", "#000000", "#7a007a", "#8a3c00", "#004d4d", "#3d3d3d", "#b3005e")
 _SQUARES: Final = ("#eeeed2", "#8fae6b")
-_WALL: Final = "#5b4a3a"
+_UNSEEN: Final = ("#6f7064", "#4f5c46")
+_WALL: Final = "#3d3128"
 # Monsters, by o_type; those that have none of their own take the first.
 _MONSTERS: Final = "mcsgw"
 # From no piece to the most crowded spot.
@@ -67,6 +68,8 @@ class Scene:
     status: Sequence[tuple[str, str]]
     notes: Sequence[str] = field(default=())
     obstacles: Terrain | None = None
+    sight: int | None = None
+    """How far the one who watches sees, in tiles: what is beyond is drawn dark."""
 
     def line(self) -> str:
         """The status as one plain line."""
@@ -169,6 +172,8 @@ def _tiles(scene: Scene, tile: int) -> Text:
     standing: dict[tuple[int, int], list[Mark]] = {}
     for mark in scene.marks:
         standing.setdefault((mark.x, mark.y), []).append(mark)
+    sight = scene.size if scene.sight is None else scene.sight
+    eyes = [mark for mark in scene.marks if mark.watching]
     lines = []
     for y in range(scene.size):
         rows = [Text() for _ in range(tile)]
@@ -176,6 +181,8 @@ def _tiles(scene: Scene, tile: int) -> Text:
             square = _SQUARES[(x + y) % 2]
             if scene.obstacles is not None and not scene.obstacles.is_open(x, y):
                 square = _WALL
+            elif eyes and not any(abs(x - mark.x) <= sight and abs(y - mark.y) <= sight for mark in eyes):
+                square = _UNSEEN[(x + y) % 2]
             marks = standing.get((x, y))
             texts, style = {0: ""}, f"on {square}"
             if marks is not None:

@@ -151,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--rate", type=_number(0, 1000), default=2.0, help="moves per second and player (default %(default)g)"
     )
-    _common(demo, world=24, obstacles_percent=6, npcs=12)
+    _common(demo, world=24, obstacles_percent=8, npcs=25)
     return parser
 
 

@@ -236,7 +236,7 @@ def _watch(players: Players, terrain: Terrain, board: Board, stop: threading.Eve
             ("backend", what.partition(",")[0]),
             ("up", f"{time.monotonic() - began:.0f} s"),
         ]
-        return Scene("chess, as a watcher sees it", terrain.size, marks, status, players.complaints[:2], terrain)
+        return Scene("chess, as a watcher sees it", terrain.size, marks, status, players.complaints[:2], terrain, players.sight)
 
     while not stop.is_set() and (left := end - time.monotonic()) > 0:
         board.show(players.ask(look))

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from iocp.game.board import Board, Mark, Meter, Scene, draw
+from iocp.game.terrain import Terrain
 
 STATUS = [("players", "3"), ("backend", "epoll")]
 
@@ -52,6 +53,34 @@ def test_a_world_larger_than_the_screen_is_a_map_that_fits(size, screen):
     assert len(lines) <= screen[1] and max(map(len, lines)) <= screen[0]
     if screen == (80, 24):
         assert "▀" in lines[0] and "more" in "\n".join(lines)
+
+
+def colours(scene):
+    """The background of each tile of a board of 24 x 24, by its place."""
+    console = pytest.importorskip("rich.console", reason="needs rich (the extra demo)")
+    found = {}
+    lines = console.Console(width=80, height=24).render_lines(draw(scene, 80, 24), pad=False)
+    for y, line in enumerate(lines):
+        x = 0
+        for segment in line:
+            for _ in range(segment.cell_length):
+                if x % 2 == 0 and segment.style is not None and segment.style.bgcolor is not None:
+                    found[x // 2, y] = segment.style.bgcolor.name
+                x += 1
+    return found
+
+
+def test_obstacles_monsters_and_what_is_out_of_sight_are_told_apart():
+    terrain = Terrain.seeded(24, 1, 10)
+    marks = [Mark(1, 12, 12, "me", True), Mark(2, 13, 12, "wolf", o_type=4)]
+    seen = Scene("a title", 24, marks, STATUS, obstacles=terrain, sight=7)
+    assert "w" in drawn(seen)[12]
+    colour = colours(seen)
+    walls = {colour[x, y] for x in range(24) for y in range(24) if not terrain.is_open(x, y)}
+    near = {colour[x, y] for x in range(5, 20) for y in range(5, 20) if terrain.is_open(x, y)}
+    far = {colour[x, y] for x in range(24) for y in range(24) if terrain.is_open(x, y) and not (5 <= x < 20 and 5 <= y < 20)}
+    assert len(walls) == 1 and len(near) == 2 and len(far) == 2
+    assert not walls & near and not walls & far and not near & far
 
 
 def test_an_empty_board_can_be_drawn():
