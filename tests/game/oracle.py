@@ -227,6 +227,16 @@ class Journal(Truth):
                 self.find(f"{stream.name} at {self.at[id]} sees itself at {stream.sight.place}, and differs in {wrong}")
         return compared
 
+    def check(self) -> None:
+        """When all that was sent has been received: each client sees exactly what there is, and what is seen is awake."""
+        compared, behind = self.compare(), self.behind()
+        if behind or (compared != len(self.world.players) and not self.findings):
+            self.find(f"{behind} were not told all")
+        awake = self.world.monsters.awake
+        for id, place in self.at.items():
+            if id >= MONSTER_IDS and id - MONSTER_IDS not in awake and self.players_near(place):
+                self.find(f"{self.name(id)} sleeps on")
+
     def sweep(self) -> None:
         """Forget those who left the board and whose client never heard of its login: reset before. Now and then."""
         for id, stream in list(self.streams.items()):

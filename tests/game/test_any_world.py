@@ -106,8 +106,7 @@ class AnyWorld(RuleBasedStateMachine):
         self.stage.ticks(min(count, 100))
         if count > 100:
             # Long enough for the dead to come back.
-            self.stage.time += 31.0
-            self.stage.ticks(1)
+            self.stage.wait(31.0)
 
     @invariant()
     def nothing_is_left_of_those_who_left(self):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from iocp.game.piece import MONSTER_IDS, Piece, Player
@@ -50,6 +50,8 @@ class Truth:
         """Tiles of all players on the board and of all living monsters, asleep or awake, by id."""
         self.looks: dict[int, tuple[bytes, int]] = {}
         """Their packed names and o_types."""
+        self.receive: Callable[[], object] = lambda: None
+        """Fetches what the clients were told by now, for those who must judge it before anything else happens."""
         self.findings: list[str] = []
         self.found = 0
         self.events = 0
@@ -85,6 +87,10 @@ class Truth:
 
     def end(self, id: int, complete: bool) -> None:
         """The connection of player `id` has ended. complete: all that was sent to it must have been received."""
+
+    def check(self) -> None:
+        """Between two calls: look at everything."""
+        self.check_board()
 
     def find(self, text: str) -> None:
         """Note a finding."""
