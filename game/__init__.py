@@ -12,7 +12,7 @@ The dependency goes one way: the game imports the library, never the reverse. In
     server.py     ChessServer: packets in, world, packets out (the lecture's PacketProcess)
     storage.py    players kept in a database; saver.py, rescue.py
     recording.py  all input kept; recorder.py writes it, replay.py reruns it without a network
-    vitals.py     the numbers of a server; status.py, metrics.py, board.py show them
+    vitals.py     the numbers of a server; status.py, metrics.py, board.py, progress.py show them
     player.py     scripted players on the library's client side, which check all that they are told
     cli.py        the command line; serve.py, demo.py, replay.py; setting.py: what determines a world
 """

@@ -140,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--show", action="store_true", help="show the board in the terminal")
     serve.add_argument("--until-eof", action="store_true", help="also stop when standard input ends (for programs)")
 
-    replay = commands.add_parser("replay", help="rerun a recording without a network and compare every byte")
+    replay = commands.add_parser("replay", help="rerun a recording without a network and compare every byte (it runs the scripts that are in it)")
     replay.add_argument("file", type=Path, metavar="FILE", help="what serve --record wrote")
     replay.add_argument("--output", type=Path, metavar="DIR", help="write what each session was sent to DIR/ID.bin")
     replay.add_argument("--verbose", action="store_true", help="log every login and leave")

@@ -122,12 +122,15 @@ class Crowd:
         left, right, top, bottom = x - radius, x + radius, y - radius, y + radius
         near = list(view.sectors.around(x, y, radius))
         looked_at = 1 + sum(sector.population for sector in near)
+        standing = self._standing
         for sector in near:
-            with_room = [
+            # Those who have room are shown it, those who have none must choose anew; all others will, within a second.
+            concerned = [
                 other for other in sector.players.values()
-                if len(other.told) < most and left <= other.x <= right and top <= other.y <= bottom
+                if (len(other.told) < most or other.id not in standing)
+                and left <= other.x <= right and top <= other.y <= bottom
             ]  # fmt: skip
-            for other in with_room:
+            for other in concerned:
                 if other is not piece and id not in other.told:
                     view.show(piece, other)
         if isinstance(piece, Player):

@@ -13,11 +13,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 import iocp
 
 from .kinds import ScriptError
+from .progress import Progress
 from .recorder import RecordingServer
 from .recording import (
     Check,
@@ -355,7 +356,7 @@ def replay_command(options: ReplayOptions) -> int:
     """Replay a recording and say what came of it. 0: identical; 1: there is a difference; 2: it cannot be replayed."""
     began = time.monotonic()
     try:
-        result = replay(options.file, output=options.output, progress=_Progress())
+        result = replay(options.file, output=options.output, progress=Progress())
     except RecordingError as error:
         print(f"iocp-chess: {error}", file=sys.stderr)
         return 2
@@ -380,17 +381,3 @@ def summary(result: ReplayResult, took: float) -> str:
     if result.made_by != made_by():
         lines.append(f"  recorded with {result.made_by}; this is {made_by()}")
     return "\n".join(lines)
-
-
-class _Progress:
-    """On a terminal, a line on standard error that says how far it is."""
-
-    def __init__(self) -> None:
-        self._shown = 0.0
-        self._live = sys.stderr.isatty()
-
-    def __call__(self, what: str, done: float) -> None:
-        now = time.monotonic()
-        if self._live and (done >= 1 or now - self._shown > 0.1):
-            self._shown = now
-            print("\r\x1b[K" if done >= 1 else f"\r\x1b[K{what}: {done:.0%}", end="", file=sys.stderr, flush=True)

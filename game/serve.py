@@ -23,6 +23,7 @@ from .collector import spare_the_world
 from .kinds import ScriptError, ScriptWatcher
 from .metrics import Metrics, MetricsError
 from .piece import Piece
+from .progress import Progress
 from .server import FRAMING, ChessServer
 from .setting import Setting
 from .status import StatusLine, summary
@@ -134,9 +135,10 @@ def make_game(options: ServeOptions) -> tuple[ChessServer, Storage | None, Recor
             move_interval=options.move_interval,
             percent=options.obstacles,
         )
-        progress = Progress()
-        world = setting.build(progress)
-        progress.end()
+        began = time.monotonic()
+        world = setting.build(Progress())
+        if (seconds := time.monotonic() - began) >= 0.5:
+            print(f"the world was made in {seconds:.1f} s", file=sys.stderr, flush=True)
     except (TerrainError, ScriptError, ValueError) as error:
         raise UsageError(str(error)) from None
     game_options: dict[str, Any] = {
@@ -190,29 +192,6 @@ def _install(game: ChessServer, name: str, text: str | None) -> None:
         game.install_script(name, text)
     except ScriptError as error:
         log.error("%s: its monsters do as before", error)
-
-
-class Progress:
-    """Says on standard error what is being made and how far it is; on a terminal in one line."""
-
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-        self._shown = 0.0
-        self._live = sys.stderr.isatty()
-
-    def __call__(self, what: str, done: float) -> None:
-        now = time.monotonic()
-        if self._live and (now - self._shown > 0.1 or done >= 1):
-            self._shown = now
-            print(f"\r\x1b[Kmaking {what}: {done:.0%}", end="", file=sys.stderr, flush=True)
-
-    def end(self) -> None:
-        """The world is made."""
-        seconds = time.monotonic() - self._began
-        if self._live and self._shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-        if seconds >= 0.5:
-            print(f"the world was made in {seconds:.1f} s", file=sys.stderr, flush=True)
 
 
 def _serve(server: iocp.Server, game: ChessServer, storage: Storage | None, options: ServeOptions) -> None:

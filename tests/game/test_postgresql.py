@@ -6,6 +6,9 @@ import threading
 import time
 
 import pytest
+from chess_client import ChessClient, inwards
+from commands import stop
+from iocp.game.protocol import Moved
 from postgresql import PASSWORD, TIMEOUT, postgresql  # noqa: F401
 from storages import begin, file, many, record, refused, save_all, sqlalchemy, until  # noqa: F401
 
@@ -222,3 +225,34 @@ def test_rows_that_no_player_can_have_are_left_as_they_are(server, begin, caplog
     assert "hp must be between 0 and 32767" in caplog.text and "'anna'" in caplog.text
     assert storage.stop() == 0
     assert server.execute("SELECT hp FROM player WHERE name = 'anna'", url) == [(40000,)]
+
+
+def test_a_game_goes_on_while_its_database_is_dead_and_loses_nothing(server, serve, tmp_path):
+    url = server.create()
+    game = serve("--db", url, "--world", "30", "--status", "0.2")
+    anna = ChessClient(game.address)
+    anna.login("anna")
+    server.stop()
+    for _ in range(5):
+        anna.step(2 if anna.x else 3)
+    anna.logout()
+    anna.read_to_end()
+    ben = ChessClient(game.address)
+    ben.login("ben")
+    line = ""
+    while "DATABASE" not in line:
+        line = game.process.stderr.readline()
+        assert line, "ended without a word of the database"
+    direction, x, y = inwards(ben)
+    assert ben.step(direction)[1] == Moved(ben.id, x, y, 0), "the game goes on"
+    server.start()
+    # It is tried again within seconds; the stop waits for it too.
+    while "DATABASE" in line:
+        line = game.process.stderr.readline()
+        line = "DATABASE" if "players" not in line else line
+    code, output, _ = game.end(stop)
+    assert code == 0 and "records saved, 0 not" in output
+    assert dict(row[:2] for row in server.execute("select name, (x, y)::text from player", url)) == {
+        "anna": f"({anna.x},{anna.y})",
+        "ben": f"({ben.x},{ben.y})",
+    }
