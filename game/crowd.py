@@ -59,6 +59,10 @@ class Crowd:
         if piece.id not in self._standing:
             self._new[piece.id] = piece
 
+    def is_new(self, piece: Piece) -> bool:
+        """Whether it waits to be ranked: those who will be told of it then do not know of it yet."""
+        return piece.id in self._new
+
     def discard(self, piece: Piece) -> None:
         """`piece` has left the board."""
         self._new.pop(piece.id, None)

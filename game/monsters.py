@@ -126,7 +126,7 @@ class Monsters:
         if monster.sector is None:
             return  # It died meanwhile.
         timed, untimed, ticked_timed, ticked_untimed = monster.audience
-        if not (timed or untimed or ticked_timed or ticked_untimed):
+        if not (timed or untimed or ticked_timed or ticked_untimed or self._world.view.crowd.is_new(monster)):
             self._sleep(monster)
             return
         kind = monster.kind
