@@ -1,4 +1,4 @@
-"""How much work a crowd is: counted, not timed. Thousands on one tile, and twice as many, get no more to hear, each, and rankings stay within their budget."""
+"""How much work a crowd is, counted and not timed, with thousands on one tile and with twice as many."""
 
 from __future__ import annotations
 
