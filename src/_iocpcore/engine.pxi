@@ -107,7 +107,8 @@ cdef class Engine:
     def __init__(self):
         raise TypeError("an engine is made as a Server or a Client")
 
-    cdef prepare(self, object handler, object workers, object backend, object framing, object limits, object concurrent):
+    cdef prepare(self, object handler, object workers, object backend, object framing, object limits, object concurrent,
+                 object coalesce):
         cdef Core *core = self.core
         cdef int i, number
         if self.handler is not None:
@@ -130,6 +131,7 @@ cdef class Engine:
         core.backend = number
         core.worker_count = count
         core.concurrent = bool(concurrent)
+        core.coalesce = <int64_t>(check_seconds(coalesce, "coalesce", 1.0) * 1e9)
         core.framing.header = framing.length_bytes
         core.framing.big_endian = framing.byteorder == "big"
         core.framing.counts_header = framing.counts_header

@@ -111,18 +111,15 @@ cdef int admit(Core *core, const uint8_t *address, int family, AddressCount **co
     return NO_REASON
 
 
-# A token bucket that holds two seconds' worth. Whether `packets` more are within the limit.
+# A token bucket that holds two seconds' worth, and at least one packet, or a slow limit could never pass any. Whether `packets` more are within the limit.
 cdef inline bint within_rate(Connection *c, int64_t packets, int64_t now) noexcept nogil:
     cdef double rate = c.core.rules.packets_per_second
     if rate == 0 or (c.spared and c.core.rules.spare_loopback_rate):
         return True
     c.tokens += (now - c.tokens_at) * 1e-9 * rate
     c.tokens_at = now
-    if c.tokens > 2 * rate:
-        c.tokens = 2 * rate
-    # A bucket of less than one packet could never pass any.
-    if c.tokens < 1 and rate < 0.5 and c.tokens >= 2 * rate:
-        c.tokens = 1
+    if c.tokens > max(2 * rate, 1.0):
+        c.tokens = max(2 * rate, 1.0)
     c.tokens -= packets
     return c.tokens >= 0
 

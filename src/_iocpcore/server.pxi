@@ -31,7 +31,7 @@ cdef class Server(Engine):
     cdef tuple bound
 
     def __init__(self, handler, host="127.0.0.1", port=0, *, workers=0, backend=None, framing=None, limits=None,
-                 concurrent=False, accepts=64, backlog=4096):
+                 concurrent=False, accepts=64, backlog=4096, coalesce=0.01):
         if not isinstance(host, str):
             raise TypeError(f"host must be a str, not {host!r}")
         self.host = host
@@ -39,7 +39,7 @@ cdef class Server(Engine):
         self.depth = check_int(accepts, "accepts", 1, 4096)
         self.backlog = check_int(backlog, "backlog", 1, 65535)
         self.prepare(handler, workers, backend, _Framing() if framing is None else framing,
-                     _Limits() if limits is None else limits, concurrent)
+                     _Limits() if limits is None else limits, concurrent, coalesce)
 
     @property
     def address(self):
@@ -82,9 +82,10 @@ cdef class Server(Engine):
 cdef class Client(Engine):
     """An engine that only connects. See the stub."""
 
-    def __init__(self, handler, *, workers=1, backend=None, framing=None, limits=None, concurrent=False):
+    def __init__(self, handler, *, workers=1, backend=None, framing=None, limits=None, concurrent=False,
+                 coalesce=0.01):
         self.prepare(handler, workers, backend, _Framing() if framing is None else framing,
-                     _Limits.none() if limits is None else limits, concurrent)
+                     _Limits.none() if limits is None else limits, concurrent, coalesce)
 
 
 def route_console(Engine engine not None, bint on):

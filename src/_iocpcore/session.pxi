@@ -146,7 +146,7 @@ cdef Session new_session(Engine engine):
     s.c.receive.kind = RECEIVE
     s.c.receive.connection = &s.c
     s.c.timer.connection = &s.c
-    s.c.tokens = 2 * engine.core.rules.packets_per_second
+    s.c.tokens = max(2 * engine.core.rules.packets_per_second, 1.0)
     s.c.tokens_at = port_now()
     s.c.connected_at = s.c.tokens_at
     s.c.last_packet = s.c.tokens_at

@@ -9,6 +9,14 @@ cdef int check_int(object value, str name, int low, int high) except? -1:
     return value
 
 
+cdef double check_seconds(object value, str name, double high) except? -1.0:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number of seconds, not {value!r}")
+    if not 0 <= value <= high:
+        raise ValueError(f"{name} must be between 0 and {high:g} seconds, not {value!r}")
+    return value
+
+
 cdef int64_t nanoseconds(object seconds):
     return 0 if seconds is None else max(1, <int64_t>(min(<double>seconds, 3e8) * 1e9))
 

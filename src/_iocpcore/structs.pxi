@@ -196,6 +196,7 @@ ctypedef struct Worker:
     Event events[BATCH + 8]
     int event_count
     Connection *dirty       # to be settled after the handlers: sent to, closed ...
+    int64_t dirty_since     # when the handlers that left the first of them began; 0: none is left
     Connection *reaped
     Connection *ready       # their receive completed at once: a queue, or the first would keep the last waiting for ever
     Connection *ready_last
@@ -263,6 +264,7 @@ ctypedef struct Core:
     int worker_count
     int sends_in_flight     # per connection, see port_sends_in_flight
     bint concurrent         # handlers of different sessions may overlap
+    int64_t coalesce        # nanoseconds that the dirty may wait while more is to be received
     Worker *workers
     mutex_t baton           # who holds it runs handlers
     FramingRules framing

@@ -179,6 +179,8 @@ cdef void turn(Worker *w) noexcept nogil:
     cdef ULONG removed
     cdef DWORD wait
     cdef int i
+    cdef bint idle = False
+    cdef int64_t began = w.now
     # What the handlers of the last turn left: their own connections, then all those they sent to or closed.
     for i in range(w.event_count):
         if w.events[i].buffer != NULL:
@@ -190,10 +192,17 @@ cdef void turn(Worker *w) noexcept nogil:
     w.now = port_now()      # the handlers took their time
     settle_events(w, i)
     while True:
-        while w.dirty != NULL and not events_full(w):
-            first = w.dirty
-            w.dirty = NULL
-            settle_list(w, first)
+        # Sessions that were sent to wait while there is more to receive: what the next batch sends them leaves with it. Not
+        # for timers and calls, which may take their time.
+        if w.dirty != NULL and w.dirty_since == 0:
+            w.dirty_since = began
+        if w.dirty != NULL and (idle or w.has_calls or w.has_fired or w.must_stop or w.now - w.dirty_since >= core.coalesce):
+            while w.dirty != NULL and not events_full(w):
+                first = w.dirty
+                w.dirty = NULL
+                settle_list(w, first)
+            if w.dirty == NULL:
+                w.dirty_since = 0
         if w.entry_next < w.entry_count:
             handle_entries(w)
         if has_work_for_python(w):
@@ -210,6 +219,7 @@ cdef void turn(Worker *w) noexcept nogil:
                 counter_set(&w.largest_batch, removed)
         else:               # never read the count then
             w.entry_count = 0
+            idle = w.ready == NULL
             if SIGNAL_CAME and WSAGetLastError() == SIGNAL_CAME:
                 w.signal_came = True
         w.entry_next = 0

@@ -147,7 +147,14 @@ class Server(Engine):
         concurrent: bool = False,
         accepts: int = 64,
         backlog: int = 4096,
-    ) -> None: ...
+        coalesce: float = 0.01,
+    ) -> None:
+        """Raises TypeError or ValueError naming a wrong argument, RuntimeError for a backend that does not work here.
+
+        workers: threads, 0 for one per processor. accepts: AcceptEx calls outstanding. coalesce: seconds (0 to 1) for which
+        what handlers send to other sessions may wait while the worker has more to receive, so that several packets to one
+        session leave in one send; never waited for when nothing else is to be done, nor by the answer to the session that sent.
+        """
     @property
     def address(self) -> tuple[str, int]: ...
 
@@ -163,6 +170,7 @@ class Client(Engine):
         framing: Framing | None = None,
         limits: Limits | None = None,
         concurrent: bool = False,
+        coalesce: float = 0.01,
     ) -> None: ...
 
 def available_backends() -> list[Backend]:
