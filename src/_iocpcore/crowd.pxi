@@ -116,6 +116,15 @@ cdef class Crowd:
             if self.c.players[i] != NULL:
                 player_give_up(self.c.players[i], port_now())
 
+    def waiting(self):
+        cdef int64_t sum = 0
+        cdef uint32_t i
+        self.check_thread()
+        for i in range(self.c.player_count):
+            if self.c.players[i] != NULL:
+                sum += player_waiting(self.c.players[i])
+        return sum
+
     def counts(self):
         self.check_thread()
         return {"playing": self.c.logged_in, "logins": self.c.logins, "received": self.c.received_after,

@@ -89,4 +89,5 @@ cdef extern from "player.h" nogil:
     bint player_wants_to_send(const player *p)
     size_t player_send(player *p, unsigned char *data, size_t room, int64_t now)
     void player_reschedule(player *p)
+    uint32_t player_waiting(const player *p)
     void player_give_up(player *p, int64_t now)

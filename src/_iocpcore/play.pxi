@@ -14,6 +14,8 @@ cdef void send_play(Connection *c, player *p) noexcept nogil:
     cdef unsigned char *bytes = room
     cdef unsigned char *larger = NULL
     cdef size_t size, capacity = PLAY_ROOM
+    if c.state != OPEN:         # it ends: what would not be sent is not to be counted as sent
+        return
     if c.core.play_room > PLAY_ROOM:
         larger = <unsigned char *>malloc(c.core.play_room)
         if larger == NULL:

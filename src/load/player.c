@@ -137,6 +137,15 @@ void player_lose(struct player *p, struct move *m, int64_t now)
         p->credits++;           /* the next one goes out in its place */
 }
 
+uint32_t player_waiting(const struct player *p)
+{
+    uint32_t count = 0;
+
+    for (uint32_t sequence = p->oldest; sequence != p->newest; sequence++)
+        count += player_move(p, sequence)->state == MOVE_WAITING;
+    return count;
+}
+
 void player_give_up(struct player *p, int64_t now)
 {
     for (; p->oldest != p->newest; p->oldest++)

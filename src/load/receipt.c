@@ -233,7 +233,7 @@ static void entered(struct player *p, const struct rule *r, const unsigned char 
     struct crowd *c = p->crowd;
     int32_t id = profile_signed(&c->profile, r->id, packet);
     const struct table_entry *known;
-    uint32_t told = 0;
+    uint32_t told = UINT32_MAX;                      /* nothing yet: its first move is number 0 */
 
     if (id == p->id) {
         player_violate(p, VIOLATION_ENTERED_ITSELF, id, 0, 0, packet, size);
