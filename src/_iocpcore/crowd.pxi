@@ -147,5 +147,19 @@ cdef class Crowd:
         return found
 
 
+def histogram_of(times):
+    cdef histogram *h = <histogram *>calloc(1, sizeof(histogram))
+    if h == NULL:
+        raise MemoryError()
+    try:
+        h.last = -1
+        histogram_clear(h)
+        for nanoseconds in times:
+            histogram_record(h, nanoseconds)
+        return read_histogram(h)
+    finally:
+        free(h)
+
+
 def clock():
     return port_now() / 1e9

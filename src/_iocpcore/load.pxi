@@ -7,6 +7,7 @@ cdef extern from "histogram.h" nogil:
         int first, last
         int64_t *counts
     void histogram_clear(histogram *h)
+    void histogram_record(histogram *h, int64_t nanoseconds)
     int64_t histogram_value(int index)
 
 cdef extern from "profile.h" nogil:

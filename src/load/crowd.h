@@ -32,7 +32,7 @@ enum violation {
     VIOLATION_POSITION,             /* its own move: neither where it was nor one step further */
     VIOLATION_ANSWERED_TWICE,
     VIOLATION_ANSWER_UNASKED,       /* an answer to something that it did not send */
-    VIOLATION_ANSWER_ORDER,         /* an answer behind the answer to a later move */
+    VIOLATION_ANSWER_ORDER,         /* an answer behind the answer to a later move, or to one long given up */
     VIOLATION_FOREIGN_STAMP,        /* another's move with a time in it */
     VIOLATION_BEFORE_WELCOME,       /* the world, told to somebody whose login was not answered */
     VIOLATION_WELCOMED_TWICE,

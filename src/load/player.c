@@ -109,7 +109,7 @@ size_t player_join(struct player *p, void *connection, int64_t now, unsigned cha
 
     p->connection = connection;
     p->id = TABLE_NO_ID;
-    p->first = p->oldest = p->newest;
+    p->first = p->answered = p->oldest = p->newest;
     table_clear(&p->sight);
     if (!f->login_size) {
         player_start(p, now);

@@ -38,6 +38,7 @@ struct player {
     uint32_t capacity;          /* a power of two */
     uint32_t oldest, newest;
     uint32_t first;             /* of this login */
+    uint32_t answered;          /* behind the latest one that was answered */
     uint32_t stamp;             /* of move 0: another one for each player, so that no stranger's fits */
     uint32_t credits;           /* sends of a window whose turn has come */
     struct table sight;         /* whom it sees: id -> the last of that player's moves it was told of */

@@ -96,6 +96,10 @@ static void answer(struct player *p, const struct rule *r, const unsigned char *
         return;
     m = player_move(p, sequence);
     m->state = MOVE_DONE;
+    if ((int32_t)(sequence - p->answered) < 0)
+        player_violate(p, VIOLATION_ANSWER_ORDER, p->id, 0, 0, packet, size);
+    else
+        p->answered = sequence + 1;
     if (r->x.size && r->y.size) {
         x = profile_signed(&c->profile, r->x, packet);
         y = profile_signed(&c->profile, r->y, packet);
@@ -104,9 +108,11 @@ static void answer(struct player *p, const struct rule *r, const unsigned char *
             player_violate(p, VIOLATION_POSITION, p->id, x, y, packet, size);
         if (m->step != STEP_TELEPORT && x == p->x && y == p->y)
             m->state = MOVE_REFUSED; /* so nobody else hears of it */
-        shift(p, sequence, minus(x, m->x), minus(y, m->y));
-        p->x = x;
-        p->y = y;
+        if (sequence + 1 == p->answered) { /* one that comes after a later one's tells of the past */
+            shift(p, sequence, minus(x, m->x), minus(y, m->y));
+            p->x = x;
+            p->y = y;
+        }
     }
     /* An earlier one may still be answered, which breaks the order; one that is far behind never will. */
     while (p->oldest != p->newest && (player_move(p, p->oldest)->state != MOVE_WAITING || sequence - p->oldest > PLAYER_PATIENCE)) {

@@ -51,7 +51,7 @@ _SENTENCES: Final = {
     "wrong position": "stood at {from_x},{from_y} and was moved to {x},{y}, which its move does not explain",
     "answered twice": "got a second answer to one move",
     "answer unasked": "got an answer to something that it did not send",
-    "answer out of order": "got an answer long after those to later moves",
+    "answer out of order": "got an answer after that to a later move",
     "foreign stamp": "was told that {id} moves, with a time in it that is not its own",
     "before the login": "was told of the world before its login was answered",
     "welcomed twice": "was told twice that its login is accepted",
