@@ -103,7 +103,9 @@ cdef class Crowd:
 
     def playing(self, number):
         self.check_thread()
-        return 0 <= number < self.c.player_count and self.c.players[number] != NULL and self.c.players[number].phase == PLAYER_PLAYING
+        if not 0 <= number < self.c.player_count or self.c.players[number] == NULL:
+            return False
+        return self.c.players[number].phase == PLAYER_PLAYING
 
     def measure(self, begin, until):
         self.check_thread()

@@ -69,7 +69,7 @@ struct crowd {
     struct profile profile;
     uint64_t seed;
     int64_t interval;               /* nanoseconds between a player's sends; 0: none on schedule */
-    uint32_t window;                /* sends each player keeps under way instead, the next one sent with the answer; 0: a schedule */
+    uint32_t window;                /* sends each player keeps under way instead of a schedule; 0: a schedule */
     int64_t from, until;            /* the measured window; nothing is planned from `until` on */
     struct figures figures[2];      /* [1]: planned inside the window */
     int64_t packets;                /* received */

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 enum {
-    HISTOGRAM_HALF_BITS = 10,                       /* 2048 sub-buckets are what three digits take; each bucket but the first uses half */
+    HISTOGRAM_HALF_BITS = 10,                       /* three digits take 2048 sub-buckets; all buckets but the first use half */
     HISTOGRAM_BUCKETS = 22,                         /* 2048 << 21 is the first power over an hour */
     HISTOGRAM_COUNTS = (HISTOGRAM_BUCKETS + 1) << HISTOGRAM_HALF_BITS
 };

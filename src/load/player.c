@@ -58,7 +58,8 @@ void player_example(struct violation_example *e, const struct player *p, const u
     memcpy(e->packet, packet, size < CROWD_PACKET ? size : CROWD_PACKET);
 }
 
-void player_violate(struct player *p, enum violation kind, int32_t id, int32_t x, int32_t y, const unsigned char *packet, size_t size)
+void player_violate(struct player *p, enum violation kind, int32_t id, int32_t x, int32_t y, const unsigned char *packet,
+                    size_t size)
 {
     struct violation_example *e = &p->crowd->examples[kind];
 

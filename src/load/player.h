@@ -89,7 +89,8 @@ void player_start(struct player *p, int64_t now);
 void player_lose(struct player *p, struct move *m, int64_t now);
 
 /* Count a violation; the first one of its kind is kept with the packet. */
-void player_violate(struct player *p, enum violation kind, int32_t id, int32_t x, int32_t y, const unsigned char *packet, size_t size);
+void player_violate(struct player *p, enum violation kind, int32_t id, int32_t x, int32_t y, const unsigned char *packet,
+                    size_t size);
 void player_example(struct violation_example *e, const struct player *p, const unsigned char *packet, size_t size);
 
 /* Coordinates come from a server that may send any. */

@@ -40,7 +40,7 @@ static int find_asked(struct player *p, const struct rule *r, const unsigned cha
 {
     const struct profile *f = &p->crowd->profile;
     uint32_t mask = field_mask(f->stamp.size < r->stamp.size ? f->stamp : r->stamp), stamp, back;
-    int waits;
+    int waits, lost;
 
     while (p->oldest != p->newest && player_move(p, p->oldest)->state != MOVE_WAITING)
         p->oldest++;
@@ -66,8 +66,8 @@ static int find_asked(struct player *p, const struct rule *r, const unsigned cha
     *sequence = p->newest - back;
     if (player_move(p, *sequence)->state == MOVE_WAITING)
         return 1;
-    player_violate(p, player_move(p, *sequence)->state == MOVE_LOST ? VIOLATION_ANSWER_ORDER : VIOLATION_ANSWERED_TWICE, p->id, 0, 0,
-                   packet, size);
+    lost = player_move(p, *sequence)->state == MOVE_LOST;
+    player_violate(p, lost ? VIOLATION_ANSWER_ORDER : VIOLATION_ANSWERED_TWICE, p->id, 0, 0, packet, size);
     return 0;
 }
 
@@ -282,7 +282,7 @@ int player_receive(struct player *p, const unsigned char *packet, size_t size, i
     if (r->role == ROLE_IGNORED)
         return 1;
     if (p->phase != PLAYER_PLAYING && r->role != ROLE_WELCOME && r->role != ROLE_REFUSED) {
-        player_violate(p, VIOLATION_BEFORE_WELCOME, r->id.size ? profile_signed(&c->profile, r->id, packet) : 0, 0, 0, packet, size);
+        player_violate(p, VIOLATION_BEFORE_WELCOME, p->id, 0, 0, packet, size);
         if (r->role != ROLE_ENTER && r->role != ROLE_LEAVE)
             return 1;
     }

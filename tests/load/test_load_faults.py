@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 from random import Random
 
 import pytest
 from chess_server import ChessServer, Faults, Player
-from conftest import Play
+from playing import Play
 
 from iocp.load.chess import chess
 from iocp.load.report import HELD, MISSED
@@ -96,7 +97,8 @@ def sends(packet: bytes):  # type: ignore[no-untyped-def]
 
 ENDS = [
     (cut_in_the_middle, "closed by the server in the middle"),
-    (reset_in_the_middle, "reset by the server in the middle"),
+    # asyncio on Windows ends the stream in good order before it lets go of it.
+    (reset_in_the_middle, f"{'closed' if sys.platform == 'win32' else 'reset'} by the server in the middle"),
     (close_within_a_packet, "closed by the server in the middle"),
     (sends(bytes([0, 1, 2, 3])), "garbage: a length too small for its own field"),
     (sends(bytes([200, 1, 2, 3])), "garbage: a length over the protocol's largest packet"),

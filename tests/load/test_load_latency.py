@@ -7,7 +7,7 @@ import time
 
 import pytest
 from chess_server import ChessServer, Faults
-from conftest import Play
+from playing import Play
 from hdrh.histogram import HdrHistogram
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import iocp
 import pytest
-from conftest import Play
+from playing import Play
 
 from iocp.load.echo import echo
 
