@@ -49,9 +49,13 @@ cdef void play(Worker *w, Connection *c, const char *data, size_t size) noexcept
 # Send for all players who are due. The turn then settles their connections: one WSASend each.
 cdef void send_due(Worker *w) noexcept nogil:
     cdef player *p
+    cdef Connection *c
     cdef int64_t now = port_now()
     p = crowd_take_due(w.core.crowd, now)
     while p != NULL:
-        send_play(<Connection *>p.connection, p)
-        player_reschedule(p)
+        c = <Connection *>p.connection
+        # One whose end is about to be told leaves the schedule: it could not send, would stay due, and be taken again for ever.
+        if c.state == OPEN:
+            send_play(c, p)
+            player_reschedule(p)
         p = crowd_take_due(w.core.crowd, now)
