@@ -20,6 +20,7 @@ _PACKETS = (
     Packet("ignored", type=4, size=(3, 127)),
     Packet("refused", type=5, size=(3, 127)),
     Packet("ignored", type=6, size=(3, 127)),
+    Packet("ignored", type=7, size=(3, 127)),
 )
 _STEPS = (Step(0, 0, -1), Step(1, 0, 1), Step(2, -1, 0), Step(3, 1, 0))
 
