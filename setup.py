@@ -16,6 +16,7 @@ from setuptools import Extension, setup
 
 ROOT = Path(__file__).parent
 SHARED_HEADERS = ["src/port/port.h", "src/port/sync.h"]
+LOAD_SOURCES = [f"src/load/{name}.c" for name in ("crowd", "histogram", "player", "profile", "receipt", "table")]
 C_SOURCES = {
     "win32": ["src/port/win32.c", "src/port/win32_socket.c", "src/port/win32_process.c"],
     "linux": [
@@ -44,9 +45,10 @@ def extension_arguments(platform: str) -> dict[str, list]:
     family = "win32" if platform == "win32" else "linux"
     headers = SHARED_HEADERS + (["src/port/win32.h"] if family == "win32" else ["src/port/linux.h", "src/port/names.h"])
     parts = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "src/_iocpcore").glob("*.pxi"))
+    headers += sorted(str(path.relative_to(ROOT)) for path in (ROOT / "src/load").glob("*.h"))
     arguments: dict[str, list] = {
-        "sources": ["src/_iocpcore.pyx", *C_SOURCES[family]],
-        "include_dirs": ["src/port"],
+        "sources": ["src/_iocpcore.pyx", *C_SOURCES[family], *LOAD_SOURCES],
+        "include_dirs": ["src/port", "src/load"],
         "depends": headers + parts,
         "define_macros": [],
         "libraries": [],

@@ -10,6 +10,7 @@ cimport cython
 
 include "_iocpcore/port.pxi"        # what the C port offers
 include "_iocpcore/reason.pxi"      # why a session ended
+include "_iocpcore/load.pxi"        # what the load generator's C files offer
 include "_iocpcore/structs.pxi"     # the core's data: buffer, segment, operation, connection, worker, core
 include "_iocpcore/pool.pxi"        # buffers, segments and operations, used again and again
 include "_iocpcore/framing.pxi"     # where packets begin and end
@@ -17,6 +18,7 @@ include "_iocpcore/wheel.pxi"       # timers, O(1) each
 include "_iocpcore/guard.pxi"       # limits: addresses, packets per second, time-outs
 include "_iocpcore/sendqueue.pxi"   # what waits to be sent
 include "_iocpcore/settle.pxi"      # the life of a connection: one function that moves it on
+include "_iocpcore/play.pxi"        # a load generator's players: packets in, sends on schedule out
 include "_iocpcore/receive.pxi"     # from a completed receive to whole packets
 include "_iocpcore/accept.pxi"      # the accept pool
 include "_iocpcore/worker.pxi"      # one turn of a worker without the interpreter lock
@@ -32,3 +34,5 @@ include "_iocpcore/settings.pxi"    # what the program asked for, checked
 include "_iocpcore/engine.pxi"      # class Engine
 include "_iocpcore/stop.pxi"        # the ends of a worker and of an engine
 include "_iocpcore/server.pxi"      # class Server, class Client
+include "_iocpcore/profile.pxi"     # a protocol for the load generator, from Python
+include "_iocpcore/crowd.pxi"       # class Crowd: the load generator's players

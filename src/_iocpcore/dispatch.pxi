@@ -158,6 +158,9 @@ cdef void ended(Engine engine, Worker *w, Connection *c):
         engine.on_disconnect(s, _REASONS[c.reason])
     except BaseException:
         failed(engine, w, "on_disconnect failed for %r", (s,))
+    if c.player != NULL:        # its handler failed before it said so: no schedule may mention the connection from here on
+        player_part(c.player, port_now(), True)
+        c.player = NULL
 
 
 cdef void call_posted(Engine engine, Worker *w):

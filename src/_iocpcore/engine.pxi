@@ -76,6 +76,7 @@ cdef class Engine:
     cdef object runs_in         # the thread that is inside run()
     cdef object interrupted     # the KeyboardInterrupt that ended it
     cdef bint routed            # the console's signals go to its port
+    cdef object crowd           # its Crowd, if it is a load generator
     # The handler's methods, looked up once
     cdef PyObject *packet_function
     cdef PyObject *packet_self

@@ -1,6 +1,6 @@
 # The completion port's functions and types: src/port/port.h. On Windows these are Win32's own.
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stddef cimport size_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memset
@@ -88,6 +88,7 @@ cdef extern from "port.h" nogil:
     int port_is_would_block(int code)
     int port_sends_in_flight(HANDLE port)
     int64_t port_now()
+    void port_wait_until(int64_t when)
     int port_cpu_count()
     int64_t port_raise_open_files()
     void port_name_thread(const char *name)

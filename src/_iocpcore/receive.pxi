@@ -101,6 +101,10 @@ cdef bint receive_large(Worker *w, Connection *c, uint64_t needed) noexcept nogi
         buffer_release(&c.core.pool, b)
         cut(c, verdict, 0, ENDING)
         return False
+    if c.player != NULL:
+        play(w, c, b.data, b.used)
+        buffer_release(&c.core.pool, b)
+        return False
     packets_arrived(w, c, b.data, b.used, b)
     return True
 
@@ -135,6 +139,9 @@ cdef bint receive_packets(Worker *w, Connection *c) noexcept nogil:
     if note_received(w, c, packets) == PACKET_RATE:
         cut(c, PACKET_RATE, 0, ENDING)
         return False
+    if c.player != NULL and whole:
+        play(w, c, start, whole)
+        whole = 0           # nobody else will read them
     if whole == 0:
         if verdict != NO_REASON:
             cut(c, verdict, 0, ENDING)

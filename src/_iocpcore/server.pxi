@@ -83,7 +83,7 @@ cdef class Client(Engine):
     """An engine that only connects. See the stub."""
 
     def __init__(self, handler, *, workers=1, backend=None, framing=None, limits=None, concurrent=False,
-                 coalesce=0.01):
+                 coalesce=0.0):
         self.prepare(handler, workers, backend, _Framing() if framing is None else framing,
                      _Limits.none() if limits is None else limits, concurrent, coalesce)
 

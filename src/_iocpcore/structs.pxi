@@ -166,6 +166,7 @@ ctypedef struct Connection:
     uint16_t port
     uint8_t family          # 4 or 6
     uint8_t spared          # a loopback peer, from which default limits are kept away
+    player *player          # of a load generator: gets its packets instead of the handler; NULL: none
 
 cdef enum:
     EVENT_ACCEPTED = 1
@@ -303,6 +304,8 @@ ctypedef struct Core:
     counter_t stop_begun
     counter_t quit_posted
     counter_t ended[REASONS]
+    crowd *crowd            # of a load generator: who of its players sends when; NULL: none
+    size_t play_room        # bytes of the largest packet that its players send
     TimerNode stop_timer
     int64_t flush_time      # at stop: nanoseconds until what was not sent is cut
     int64_t stop_deadline

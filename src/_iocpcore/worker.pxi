@@ -129,14 +129,18 @@ cdef void fire_timers(Worker *w) noexcept nogil:
 # Milliseconds until the next timer, and say what is waited for.
 cdef DWORD time_to_wait(Worker *w) noexcept nogil:
     cdef Core *core = w.core
-    cdef int64_t tick, left
+    cdef int64_t tick, left, due = crowd_next_due(core.crowd) if core.crowd != NULL else -1
     mutex_lock(&core.wheel.lock)
     tick = wheel_next(&core.wheel)
     counter_set(&core.waited_for, tick if tick >= 0 else <int64_t>1 << 62)
     mutex_unlock(&core.wheel.lock)
-    if tick < 0:
+    left = tick * 1000000 + core.began if tick >= 0 else -1
+    if due >= 0 and (left < 0 or due < left):
+        left = due
+        port_wait_until(due)
+    if left < 0:
         return INFINITE
-    left = tick * 1000000 + core.began - port_now()
+    left -= port_now()
     if left <= 0:
         return 0
     left = (left + 999999) // 1000000
@@ -228,6 +232,8 @@ cdef void turn(Worker *w) noexcept nogil:
             counter_set(&core.waited_for, <int64_t>1 << 62)
         handle_entries(w)       # before the timers: a packet that is here already is in time
         fire_timers(w)
+        if core.crowd != NULL:
+            send_due(w)
 
 
 # After the handlers: settle the connections of `count` events, whose array is free to be used again from its beginning.

@@ -1,6 +1,6 @@
 """Types of the compiled core (src/_iocpcore.pyx)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias
 
@@ -170,8 +170,67 @@ class Client(Engine):
         framing: Framing | None = None,
         limits: Limits | None = None,
         concurrent: bool = False,
-        coalesce: float = 0.01,
+        coalesce: float = 0.0,
     ) -> None: ...
+
+Field: TypeAlias = tuple[int, int]
+"""(offset, size) of an integer in a packet."""
+
+class Crowd:
+    """The players of a load generator, in native code: they send on schedule, match answers, check and measure.
+
+    `iocp.load` is its one user, and says what the parts of a protocol mean (`iocp.load.protocol`). A crowd has one engine
+    with one worker; its methods are called on that worker (in handlers, or through `post`), or while none runs.
+    """
+
+    def __init__(
+        self,
+        *,
+        big_endian: bool,
+        type: Field | None,
+        rules: Sequence[tuple[int, str, int, int, Field | None, Field | None, Field | None, Field | None]],
+        login: bytes,
+        number: Field | None,
+        teleport: bytes,
+        move: bytes,
+        direction: Field | None,
+        stamp: Field | None,
+        steps: Sequence[tuple[int, int, int]],
+        spot: tuple[int, int] | None,
+        seed: int,
+        interval: float,
+        window: int,
+    ) -> None:
+        """`interval`: seconds between a player's sends; `window`: sends kept under way instead, 0 for a schedule.
+
+        rules: (type, role, least size, most size, id, x, y, stamp) of each packet of the server.
+        """
+    def attach(self, engine: Engine) -> None:
+        """Before the engine starts. Raises ValueError if it has more than one worker, or a crowd."""
+    def join(self, session: Session, number: int) -> None:
+        """From `on_connect`: the session is player `number` (from 0), logs in, and gets its packets from now on."""
+    def part(self, session: Session, broken: bool) -> None:
+        """From `on_disconnect`. `broken`: what the player waits for counts as unanswered."""
+    def playing(self, number: int) -> bool:
+        """Whether that player is logged in."""
+    def measure(self, begin: float, until: float) -> None:
+        """Measure what is planned from `begin` on, and plan nothing from `until` on: seconds of `clock()`."""
+    def waiting(self) -> int:
+        """Sends that are unanswered."""
+    def give_up(self) -> None:
+        """Count what is unanswered as that, with the time it has waited."""
+    def counts(self) -> dict[str, Any]:
+        """Counters since the crowd was made."""
+    def take_figures(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What was measured since the last call: inside the window of `measure`, and outside."""
+    def examples(self) -> dict[str, dict[str, Any]]:
+        """The first violation of each kind, with the packet that made it."""
+
+def histogram_of(times: Iterable[int]) -> dict[str, Any]:
+    """What the native histogram makes of times in nanoseconds: its counts as (microseconds, count) pairs."""
+
+def clock() -> float:
+    """Seconds of the monotonic clock that the core plans and measures with."""
 
 def available_backends() -> list[Backend]:
     """Backends that work on this machine, the one taken by default first."""

@@ -118,6 +118,10 @@ int port_sends_in_flight(HANDLE port);
 /* Monotonic time in nanoseconds. */
 int64_t port_now(void);
 
+/* The calling thread's next GetQueuedCompletionStatusEx ends when port_now() says `when`, if that is before its own time-out, which
+ * counts in milliseconds. A hint: Windows' clock is no finer than that, and there it does nothing. */
+void port_wait_until(int64_t when);
+
 /* Processors this process may run on. */
 int port_cpu_count(void);
 

@@ -394,6 +394,13 @@ static int nothing_queued(struct lane *lane)
     return nothing && !atomic_load(&lane->port->posted_count) && !atomic_load(&lane->port->signalled);
 }
 
+static PORT_THREAD_LOCAL int64_t wait_until; /* 0: the next wait has no end but its own */
+
+void port_wait_until(int64_t when)
+{
+    wait_until = when;
+}
+
 BOOL GetQueuedCompletionStatusEx(HANDLE handle, LPOVERLAPPED_ENTRY entries, ULONG count, PULONG removed, DWORD milliseconds,
                                  BOOL alertable)
 {
@@ -402,6 +409,9 @@ BOOL GetQueuedCompletionStatusEx(HANDLE handle, LPOVERLAPPED_ENTRY entries, ULON
     int64_t deadline = milliseconds == INFINITE ? -1 : port_now() + (int64_t)milliseconds * 1000000;
     (void)alertable;
 
+    if (wait_until && (deadline < 0 || wait_until < deadline))
+        deadline = wait_until;
+    wait_until = 0;
     *removed = 0;
     if (!lane)
         return FALSE;

@@ -5,6 +5,11 @@
 
 /* ---- clock and processors ---- */
 
+void port_wait_until(int64_t when)
+{
+    (void)when;
+}
+
 int64_t port_now(void)
 {
     LARGE_INTEGER count, frequency;

@@ -17,7 +17,7 @@ from iocp import _iocpcore
 
 PACKAGE = Path(iocp.__file__).parent
 SOURCES = Path(__file__).resolve().parents[2] / "src" / "_iocpcore"
-CLASSES = ["Session", "Timer", "Group", "Engine", "Server", "Client"]
+CLASSES = ["Session", "Timer", "Group", "Engine", "Server", "Client", "Crowd"]
 
 
 def test_mypy_strict_passes_on_the_package(tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ CASE(reset_on_close_is_seen_by_the_peer)
 /* wait_tests.c */
 CASE(wait_of_no_time_returns_at_once)
 CASE(wait_of_some_time_returns_after_it)
+CASE(wait_may_be_told_to_end_sooner_and_only_once)
 CASE(endless_wait_is_woken_by_a_post)
 CASE(post_before_the_first_wait)
 CASE(post_carries_what_it_was_given)

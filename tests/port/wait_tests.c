@@ -34,6 +34,30 @@ void wait_of_some_time_returns_after_it(void)
     close_port();
 }
 
+/* Windows may ignore the hint, so there it only must not do harm. */
+void wait_may_be_told_to_end_sooner_and_only_once(void)
+{
+    struct packet packet;
+    int64_t start, took;
+    open_port(1);
+    start = port_now();
+    port_wait_until(start + 20500000);
+    CHECK_EQUAL(dequeue(&packet, 1, 100), 0);
+    took = milliseconds_since(start);
+    CHECK(took >= 20);
+#ifndef _WIN32
+    CHECK(port_now() - start >= 20500000);
+#endif
+    start = port_now();
+    CHECK_EQUAL(dequeue(&packet, 1, 80), 0);
+    CHECK(milliseconds_since(start) >= 64);
+    start = port_now();
+    port_wait_until(start + INT64_C(3600000000000));
+    CHECK_EQUAL(dequeue(&packet, 1, 20), 0);
+    CHECK(milliseconds_since(start) < deadline_milliseconds() / 2);
+    close_port();
+}
+
 static void post_once(void *unused)
 {
     (void)unused;

@@ -26,7 +26,10 @@ NODOT = DOTTED.replace(".", "")
 DLL = f"python{NODOT}.dll"
 CARRIER = "panda3d==1.10.16"
 # Peers and test tools. colorama is what pytest asks for on Windows only, and a pip on Linux does not see that.
-PACKAGES = ("pip", "pytest", "pytest-timeout", "hypothesis", "colorama", "rich", "pillow", "winloop", "sqlalchemy", "prometheus-client")
+PACKAGES = (
+    "pip", "pytest", "pytest-timeout", "hypothesis", "colorama", "rich", "pillow", "winloop", "sqlalchemy", "prometheus-client",
+    "hdrhistogram",
+)  # fmt: skip
 WINDOWS_TARGET = (
     "--only-binary=:all:", "--platform", "win_amd64",
     "--implementation", "cp", "--python-version", DOTTED, "--abi", f"cp{NODOT}",

@@ -1,0 +1,7 @@
+"""`python -m iocp.load`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

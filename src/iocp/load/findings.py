@@ -1,0 +1,73 @@
+"""Errors and violations in words that people can act on."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any, Final
+
+from .._iocpcore import Session
+from ..reason import Reason
+
+UNANSWERED: Final = "not answered"
+REFUSED: Final = "login refused"
+SKIPPED: Final = "not sent, since thousands before were not answered"
+
+_NO_ADDRESS: Final = (errno.EADDRNOTAVAIL, errno.EADDRINUSE, 10048, 10049)
+_ENDS: Final = {
+    Reason.CONNECT_TIMEOUT: "connecting timed out",
+    Reason.PEER_RESET: "reset by the server",
+    Reason.LENGTH_TOO_SMALL: "garbage: a length too small for its own field",
+    Reason.LENGTH_TOO_LARGE: "garbage: a length over the protocol's largest packet",
+    Reason.PROTOCOL: "garbage: a packet of no known type and size",
+    Reason.OUT_OF_MEMORY: "the generator's system is out of memory or buffers",
+}
+# Its own doing: it closed the connection, or the run is over.
+_OWN_ENDS: Final = (Reason.CLOSED, Reason.SERVER_STOPPED)
+
+
+def name_of_end(session: Session, reason: Reason, playing: bool) -> str | None:
+    """What to count the end of a connection as; None: no error."""
+    if reason in _OWN_ENDS:
+        return None
+    if reason is Reason.CONNECT_FAILED:
+        error = session.error
+        if error is not None and error.errno in _NO_ADDRESS:
+            return f"connecting failed: {error.strerror} (out of ports: use more source addresses, --source)"
+        return f"connecting failed: {error.strerror if error is not None else 'unknown'}"
+    when = "in the middle" if playing else "before the login was answered"
+    if reason is Reason.PEER_CLOSED:
+        return f"closed by the server {when}"
+    if reason in _ENDS:
+        return _ENDS[reason] + (f" {when}" if reason is Reason.PEER_RESET else "")
+    return f"ended with {reason.name}" + (f": {session.error}" if session.error else "")
+
+
+_SENTENCES: Final = {
+    "entered twice": "was told that {id} enters, who was in sight already",
+    "moved unseen": "was told that {id} moves to {x},{y}, who never entered",
+    "left unseen": "was told that {id} leaves, who never entered",
+    "entered itself": "was told that it enters itself",
+    "left itself": "was told that it leaves itself",
+    "wrong position": "stood at {from_x},{from_y} and was moved to {x},{y}, which its move does not explain",
+    "answered twice": "got a second answer to one move",
+    "answer unasked": "got an answer to something that it did not send",
+    "answer out of order": "got an answer after that to a later move",
+    "foreign stamp": "was told that {id} moves, with a time in it that is not its own",
+    "before the login": "was told of the world before its login was answered",
+    "welcomed twice": "was told twice that its login is accepted",
+    "id given twice": "got the id that player {x}, who is online, has",
+    "wrong echo": "got back what it did not send",
+    "malformed": "got a packet of no known type and size",
+    "refused": "was refused at the login",
+}
+
+
+def sentence(name: str, example: dict[str, Any]) -> str:
+    """An example of a violation, as a sentence with the packet that made it."""
+    packet: bytes = example["packet"]
+    shown = packet[:32].hex(" ") + (" ..." if example["size"] > 32 else "")
+    text = _SENTENCES[name].format(**example)
+    own = f" (id {example['own_id']})" if example["own_id"] != -(2**31) else ""
+    if name == "refused" and len(packet) > 3:
+        text += f": {packet[3:].decode('utf-8', 'replace')!r}"
+    return f"player {example['player']}{own} {text}; packet of {example['size']} bytes: {shown}"

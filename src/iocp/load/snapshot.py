@@ -1,0 +1,109 @@
+"""What happened in one interval of a run. Snapshots of one process add up to its run, those of several processes to theirs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from .times import Times
+
+Phase = Literal["ramp", "hold", "drain"]
+
+
+@dataclass
+class Figures:
+    """What was sent, and how long the answers took."""
+
+    sent: int = 0
+    answered: int = 0
+    unanswered: int = 0
+    """Given up: at the end, when the connection broke, or since later ones were answered."""
+    skipped: int = 0
+    """Planned and not sent, since the player had thousands unanswered."""
+    planned: Times = field(default_factory=Times)
+    """From the planned time of a send to its answer."""
+    raw: Times = field(default_factory=Times)
+    """From the real time of the send."""
+    fanout: Times = field(default_factory=Times)
+    """From the mover's planned time to the receipt by each other player who sees it."""
+    lateness: Times = field(default_factory=Times)
+    """From the planned time to the real one: the generator's own doing."""
+
+    @classmethod
+    def of(cls, read: dict[str, Any]) -> Figures:
+        """From what the native generator reported."""
+        times = {name: Times.of(read[name]) for name in ("planned", "raw", "fanout", "lateness")}
+        return cls(read["sent"], read["answered"], read["unanswered"], read["skipped"], **times)
+
+    def __add__(self, other: Figures) -> Figures:
+        return Figures(
+            self.sent + other.sent,
+            self.answered + other.answered,
+            self.unanswered + other.unanswered,
+            self.skipped + other.skipped,
+            self.planned + other.planned,
+            self.raw + other.raw,
+            self.fanout + other.fanout,
+            self.lateness + other.lateness,
+        )
+
+
+@dataclass
+class Snapshot:
+    """One interval. Everything is what was added in it, but for `at`, `playing` and `course_delay`."""
+
+    at: float
+    """Seconds from the start of the run to the end of the interval."""
+    seconds: float
+    phase: Phase
+    playing: int
+    """Players logged in at its end."""
+    started: int = 0
+    """Connections begun."""
+    churned: int = 0
+    """Players that left, to come back."""
+    packets: int = 0
+    """Received, of all kinds."""
+    received: int = 0
+    """... since the measured window began."""
+    bytes: int = 0
+    relocated: int = 0
+    """Players that the server put somewhere else of its own accord."""
+    fanout_unmatched: int = 0
+    """Moves of others that no send of theirs explains: after a move that was refused, or made by the server."""
+    errors: Counter[str] = field(default_factory=Counter)
+    violations: Counter[str] = field(default_factory=Counter)
+    measured: Figures = field(default_factory=Figures)
+    """Of sends planned within the measured window."""
+    others: Figures = field(default_factory=Figures)
+    """Of those before."""
+    course_delay: int = 0
+    """The smoothed delay that the course's StressTest shows, in milliseconds: one up or down with each answer."""
+    cpu: float = 0.0
+    """Seconds of processor time of the thread that sends and receives."""
+    process_cpu: float = 0.0
+    """... of the whole process."""
+
+    def merge(self, other: Snapshot) -> Snapshot:
+        """The same interval of another process added."""
+        return Snapshot(
+            at=max(self.at, other.at),
+            seconds=max(self.seconds, other.seconds),
+            phase=self.phase,
+            playing=self.playing + other.playing,
+            started=self.started + other.started,
+            churned=self.churned + other.churned,
+            packets=self.packets + other.packets,
+            received=self.received + other.received,
+            bytes=self.bytes + other.bytes,
+            relocated=self.relocated + other.relocated,
+            fanout_unmatched=self.fanout_unmatched + other.fanout_unmatched,
+            errors=self.errors + other.errors,
+            violations=self.violations + other.violations,
+            measured=self.measured + other.measured,
+            others=self.others + other.others,
+            course_delay=max(self.course_delay, other.course_delay),
+            cpu=max(self.cpu, other.cpu),
+            process_cpu=self.process_cpu + other.process_cpu,
+        )

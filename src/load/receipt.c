@@ -1,0 +1,311 @@
+/* What a player is told: answers to what it sent, and the world around it. Everything is checked, nothing is believed. */
+#include "player.h"
+
+#include <string.h>
+
+/* ---- answers ---- */
+
+/* Shift what is expected of the moves from `sequence` on. */
+static void shift(struct player *p, uint32_t sequence, int32_t dx, int32_t dy)
+{
+    for (; sequence != p->newest; sequence++) {
+        struct move *m = player_move(p, sequence);
+        m->x = plus(m->x, dx);
+        m->y = plus(m->y, dy);
+    }
+    p->ahead_x = plus(p->ahead_x, dx);
+    p->ahead_y = plus(p->ahead_y, dy);
+}
+
+/* The server has put the player somewhere else of its own accord, which it may: after a death, by a spell. */
+static void relocated(struct player *p, const struct rule *r, const unsigned char *packet, size_t size)
+{
+    const struct profile *f = &p->crowd->profile;
+    int32_t x, y;
+
+    x = r->x.size ? profile_signed(f, r->x, packet) : p->x;
+    y = r->y.size ? profile_signed(f, r->y, packet) : p->y;
+    if (x == p->x && y == p->y) {
+        player_violate(p, VIOLATION_ANSWER_UNASKED, p->id, x, y, packet, size);
+        return;
+    }
+    p->crowd->relocated++;
+    shift(p, p->oldest, minus(x, p->x), minus(y, p->y));
+    p->x = x;
+    p->y = y;
+}
+
+/* Which move an answer is for: its sequence number in `sequence`. Returns 0 if it is for none, and says so. */
+static int find_asked(struct player *p, const struct rule *r, const unsigned char *packet, size_t size, uint32_t *sequence)
+{
+    const struct profile *f = &p->crowd->profile;
+    uint32_t mask = field_mask(f->stamp.size < r->stamp.size ? f->stamp : r->stamp), stamp, back;
+    int waits, lost;
+
+    while (p->oldest != p->newest && player_move(p, p->oldest)->state != MOVE_WAITING)
+        p->oldest++;
+    waits = p->oldest != p->newest;
+    *sequence = p->oldest;
+    if (!mask) { /* untimed: answers come in order */
+        if (!waits)
+            relocated(p, r, packet, size);
+        return waits;
+    }
+    stamp = profile_unsigned(f, r->stamp, packet) & mask;
+    /* How many moves ago it was sent; a stamp of two bytes or one comes round, but not within that many moves. */
+    back = (p->stamp + p->newest - stamp) & mask;
+    if (back == 0 || back > p->capacity || back > p->newest - p->first) {
+        if (waits && player_move(p, p->oldest)->step == STEP_TELEPORT)
+            return 1; /* a teleport carries no stamp that could come back */
+        if (stamp == 0 && r->x.size && r->y.size)
+            relocated(p, r, packet, size);
+        else
+            player_violate(p, VIOLATION_ANSWER_UNASKED, p->id, 0, 0, packet, size);
+        return 0;
+    }
+    *sequence = p->newest - back;
+    if (player_move(p, *sequence)->state == MOVE_WAITING)
+        return 1;
+    lost = player_move(p, *sequence)->state == MOVE_LOST;
+    player_violate(p, lost ? VIOLATION_ANSWER_ORDER : VIOLATION_ANSWERED_TWICE, p->id, 0, 0, packet, size);
+    return 0;
+}
+
+static int is_possible(const struct player *p, const struct move *m, int32_t x, int32_t y)
+{
+    const struct step *s;
+
+    if (m->step == STEP_TELEPORT || (x == p->x && y == p->y))
+        return 1;
+    if (m->step == STEP_NONE)
+        return 0;
+    s = &p->crowd->profile.steps[m->step];
+    return x == plus(p->x, s->dx) && y == plus(p->y, s->dy);
+}
+
+static void answer(struct player *p, const struct rule *r, const unsigned char *packet, size_t size, int64_t now)
+{
+    struct crowd *c = p->crowd;
+    struct figures *figures;
+    struct move *m;
+    uint32_t sequence;
+    int32_t x, y;
+    int64_t delay;
+
+    if (!find_asked(p, r, packet, size, &sequence))
+        return;
+    m = player_move(p, sequence);
+    m->state = MOVE_DONE;
+    if ((int32_t)(sequence - p->answered) < 0)
+        player_violate(p, VIOLATION_ANSWER_ORDER, p->id, 0, 0, packet, size);
+    else
+        p->answered = sequence + 1;
+    if (r->x.size && r->y.size) {
+        x = profile_signed(&c->profile, r->x, packet);
+        y = profile_signed(&c->profile, r->y, packet);
+        /* With an answer missing before this one nobody can say where it must have been. */
+        if (sequence == p->oldest && !is_possible(p, m, x, y))
+            player_violate(p, VIOLATION_POSITION, p->id, x, y, packet, size);
+        if (m->step != STEP_TELEPORT && x == p->x && y == p->y)
+            m->state = MOVE_REFUSED; /* so nobody else hears of it */
+        if (sequence + 1 == p->answered) { /* one that comes after a later one's tells of the past */
+            shift(p, sequence, minus(x, m->x), minus(y, m->y));
+            p->x = x;
+            p->y = y;
+        }
+    }
+    /* An earlier one may still be answered, which breaks the order; one that is far behind never will. */
+    while (p->oldest != p->newest && (player_move(p, p->oldest)->state != MOVE_WAITING || sequence - p->oldest > PLAYER_PATIENCE)) {
+        if ((int32_t)(sequence - p->oldest) < 0)
+            break;
+        if (player_move(p, p->oldest)->state == MOVE_WAITING)
+            player_lose(p, player_move(p, p->oldest), now);
+        p->oldest++;
+    }
+    if (m->step == STEP_TELEPORT)
+        return;
+    figures = crowd_figures(c, m->planned);
+    figures->answered++;
+    histogram_record(&figures->planned, now - m->planned);
+    histogram_record(&figures->raw, now - m->sent);
+    /* The course's StressTest: one millisecond up or down with each answer. */
+    delay = (now - m->sent) / 1000000;
+    c->smoothed += delay > c->smoothed ? 1 : delay < c->smoothed ? -1 : 0;
+    if (c->window)
+        p->credits++;
+}
+
+static void echo(struct player *p, const struct rule *r, const unsigned char *packet, size_t size, int64_t now)
+{
+    const struct profile *f = &p->crowd->profile;
+    size_t behind = f->stamp.size ? (size_t)f->stamp.offset + f->stamp.size : f->move_size;
+
+    if (size != f->move_size || memcmp(packet, f->move, f->stamp.size ? f->stamp.offset : size) != 0 ||
+        memcmp(packet + behind, f->move + behind, size - behind) != 0) {
+        player_violate(p, VIOLATION_ECHO, 0, 0, 0, packet, size);
+        if (f->stamp.size && size < behind)
+            return;
+    }
+    answer(p, r, packet, size, now);
+}
+
+/* ---- the world ---- */
+
+static void welcome(struct player *p, const struct rule *r, const unsigned char *packet, size_t size, int64_t now)
+{
+    struct crowd *c = p->crowd;
+    const struct profile *f = &c->profile;
+    struct table_entry *known;
+
+    if (p->phase == PLAYER_PLAYING) {
+        player_violate(p, VIOLATION_WELCOMED_TWICE, p->id, 0, 0, packet, size);
+        return;
+    }
+    if (r->x.size && r->y.size) {
+        p->x = p->ahead_x = profile_signed(f, r->x, packet);
+        p->y = p->ahead_y = profile_signed(f, r->y, packet);
+    }
+    if (r->id.size) {
+        p->id = profile_signed(f, r->id, packet);
+        known = table_find(&c->ids, p->id);
+        if (known)
+            player_violate(p, VIOLATION_ID_TWICE, p->id, (int32_t)known->word, 0, packet, size);
+        else
+            table_insert(&c->ids, p->id, p->number);
+    }
+    player_start(p, now);
+}
+
+/* How long the move that `seen` is told of took to get here. */
+static void measure_fanout(struct crowd *c, struct table_entry *seen, int32_t x, int32_t y, int64_t now)
+{
+    const struct table_entry *known = table_find(&c->ids, seen->id);
+    const struct player *mover;
+    uint32_t sequence;
+
+    if (!known)
+        return; /* no player of this process: a monster, or another process's */
+    mover = c->players[known->word];
+    sequence = seen->word + 1;
+    if ((int32_t)(sequence - mover->first) < 0)
+        sequence = mover->first;
+    if (mover->newest - sequence > mover->capacity)
+        sequence = mover->newest - mover->capacity;
+    /* The first one that fits: each receiver is told of a mover's moves in order. */
+    for (; (int32_t)(mover->newest - sequence) > 0; sequence++) {
+        const struct move *m = player_move(mover, sequence);
+        if (m->x == x && m->y == y && m->state != MOVE_REFUSED && m->step != STEP_TELEPORT) {
+            histogram_record(&crowd_figures(c, m->planned)->fanout, now - m->planned);
+            seen->word = sequence;
+            return;
+        }
+    }
+    c->fanout_unmatched++;
+}
+
+static void moved(struct player *p, const struct rule *r, const unsigned char *packet, size_t size, int64_t now)
+{
+    const struct profile *f = &p->crowd->profile;
+    struct table_entry *seen;
+    int32_t id, x = 0, y = 0;
+
+    if (!r->id.size) {
+        answer(p, r, packet, size, now);
+        return;
+    }
+    id = profile_signed(f, r->id, packet);
+    if (id == p->id) {
+        answer(p, r, packet, size, now);
+        return;
+    }
+    if (r->x.size && r->y.size) {
+        x = profile_signed(f, r->x, packet);
+        y = profile_signed(f, r->y, packet);
+    }
+    seen = table_find(&p->sight, id);
+    if (!seen) {
+        player_violate(p, VIOLATION_MOVE_UNSEEN, id, x, y, packet, size);
+        return;
+    }
+    if (r->stamp.size && profile_unsigned(f, r->stamp, packet) != 0) {
+        player_violate(p, VIOLATION_FOREIGN_STAMP, id, x, y, packet, size);
+        return;
+    }
+    measure_fanout(p->crowd, seen, x, y, now);
+}
+
+static void entered(struct player *p, const struct rule *r, const unsigned char *packet, size_t size)
+{
+    struct crowd *c = p->crowd;
+    int32_t id = profile_signed(&c->profile, r->id, packet);
+    const struct table_entry *known;
+    uint32_t told = UINT32_MAX;                      /* nothing yet: its first move is number 0 */
+
+    if (id == p->id) {
+        player_violate(p, VIOLATION_ENTERED_ITSELF, id, 0, 0, packet, size);
+        return;
+    }
+    if (table_find(&p->sight, id)) {
+        player_violate(p, VIOLATION_TWICE_ENTERED, id, 0, 0, packet, size);
+        return;
+    }
+    known = table_find(&c->ids, id);
+    if (known)
+        told = c->players[known->word]->oldest - 1; /* what was answered before lies behind this enter */
+    table_insert(&p->sight, id, told);
+}
+
+static void left(struct player *p, const struct rule *r, const unsigned char *packet, size_t size)
+{
+    int32_t id = profile_signed(&p->crowd->profile, r->id, packet);
+    struct table_entry *seen = table_find(&p->sight, id);
+
+    if (seen)
+        table_remove(&p->sight, seen);
+    else
+        player_violate(p, id == p->id ? VIOLATION_LEFT_ITSELF : VIOLATION_LEAVE_UNSEEN, id, 0, 0, packet, size);
+}
+
+int player_receive(struct player *p, const unsigned char *packet, size_t size, int64_t now)
+{
+    struct crowd *c = p->crowd;
+    const struct rule *r = profile_rule(&c->profile, packet, size);
+
+    c->packets++;
+    c->bytes += (int64_t)size;
+    c->received_after += now >= c->from;
+    if (!r) {
+        if (!c->malformed++)
+            player_example(&c->malformed_example, p, packet, size);
+        return 0;
+    }
+    if (r->role == ROLE_IGNORED)
+        return 1;
+    if (p->phase != PLAYER_PLAYING && r->role != ROLE_WELCOME && r->role != ROLE_REFUSED) {
+        player_violate(p, VIOLATION_BEFORE_WELCOME, p->id, 0, 0, packet, size);
+        if (r->role != ROLE_ENTER && r->role != ROLE_LEAVE)
+            return 1;
+    }
+    switch (r->role) {
+    case ROLE_WELCOME:
+        welcome(p, r, packet, size, now);
+        break;
+    case ROLE_REFUSED:
+        if (!c->refused++)
+            player_example(&c->refused_example, p, packet, size);
+        break;
+    case ROLE_MOVE:
+        moved(p, r, packet, size, now);
+        break;
+    case ROLE_ENTER:
+        entered(p, r, packet, size);
+        break;
+    case ROLE_LEAVE:
+        left(p, r, packet, size);
+        break;
+    case ROLE_ECHO:
+        echo(p, r, packet, size, now);
+        break;
+    }
+    return 1;
+}

@@ -1,0 +1,231 @@
+"""A small chess server in Python with switches for what a server can do wrong: what the load tool must find.
+
+Everyone sees everyone, on a board of 100 x 100, on one thread with asyncio. Without a fault it keeps to docs/wire.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from types import TracebackType
+from typing import Self
+
+SIZE = 100
+STEPS = {0: (0, -1), 1: (0, 1), 2: (-1, 0), 3: (1, 0)}
+
+
+@dataclass
+class Faults:
+    """What it does wrong. A number n: with each n-th move it answers (0: never)."""
+
+    answer_late: float = 0.0
+    """Seconds between each move and its answer."""
+    stall: float = 0.0
+    """Once, with the 20th move: seconds in which it does nothing at all."""
+    drop_answer: int = 0
+    answer_twice: int = 0
+    swap_answers: int = 0
+    """Hold an answer back until the next one has been sent."""
+    jump: int = 0
+    """Move the player five tiles."""
+    answer_as_other: int = 0
+    """With another player's id."""
+    answer_as_stranger: int = 0
+    stamp_moves: bool = False
+    """Tell others the move with the mover's time in it."""
+    enter_twice: bool = False
+    enter_itself: bool = False
+    leave_unseen: bool = False
+    same_id: bool = False
+    world_first: bool = False
+    """Tell who is there before the answer to the login."""
+    welcome_twice: bool = False
+    refuse: bool = False
+    hang: bool = False
+    """Accept and never answer."""
+    after_login: Callable[[Player], None] | None = None
+    """Something else, once for each player."""
+    relocate: int = 0
+    """Not a fault: put the player somewhere else, of the server's own accord."""
+
+
+@dataclass(eq=False)
+class Player:
+    """One connection."""
+
+    server: ChessServer
+    writer: asyncio.StreamWriter
+    id: int = 0
+    x: int = 0
+    y: int = 0
+    timed: bool = True
+    online: bool = False
+    held_back: list[bytes] = field(default_factory=list)
+
+    def send(self, packet: bytes) -> None:
+        self.writer.write(packet)
+
+    def enter_packet(self) -> bytes:
+        return struct.pack("<BBi10sbhh", 21, 2, self.id, b"somebody", 0, self.x, self.y)
+
+    def move_packet(self, timed: bool, stamp: int = 0) -> bytes:
+        if timed:
+            return struct.pack("<BBihhI", 14, 1, self.id, self.x, self.y, stamp)
+        return struct.pack("<BBihh", 10, 1, self.id, self.x, self.y)
+
+    def reset(self) -> None:
+        """End the connection with a reset."""
+        own: socket.socket = self.writer.get_extra_info("socket")
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0))
+        self.writer.transport.abort()
+
+
+class ChessServer:
+    """`with ChessServer(Faults(...)) as server: server.port`."""
+
+    def __init__(self, faults: Faults | None = None, seed: int = 1) -> None:
+        self.faults = faults or Faults()
+        self.port = 0
+        self.online: list[Player] = []
+        self.moves = 0
+        self.logins = 0
+        self._random = Random(seed)
+        self._loop = asyncio.new_event_loop()
+        self._stalled = False
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(20)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=200))
+        self.port = server.sockets[0].getsockname()[1]
+        self._ready.set()
+        self._loop.run_forever()
+        server.close()
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+        self._loop.run_until_complete(asyncio.sleep(0))
+        self._loop.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        player = Player(self, writer)
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                while True:
+                    head = await reader.readexactly(2)
+                    self._told(player, head[1], await reader.readexactly(head[0] - 2))
+        except asyncio.CancelledError:
+            pass  # the end of the test
+        finally:
+            self._leave(player)
+            writer.close()
+
+    def _told(self, player: Player, kind: int, body: bytes) -> None:
+        if self.faults.hang:
+            return
+        if kind == 0:
+            self._login(player)
+        elif kind == 5:
+            player.x, player.y = self._random.randrange(SIZE), self._random.randrange(SIZE)
+            player.send(player.move_packet(player.timed))
+            self._tell_others(player, 0)
+        else:
+            self._move(player, body)
+
+    def _login(self, player: Player) -> None:
+        faults = self.faults
+        if faults.refuse:
+            player.send(bytes([9, 5, 3]) + b"closed")
+            player.writer.close()
+            return
+        self.logins += 1
+        player.id = 1000 if faults.same_id else 1000 + self.logins
+        player.x, player.y = self._random.randrange(SIZE), self._random.randrange(SIZE)
+        welcome = struct.pack("<BBihhhhi", 18, 0, player.id, player.x, player.y, 100, 1, 0)
+        world = b"".join(other.enter_packet() for other in self.online)
+        if faults.world_first:
+            player.send(world + player.enter_packet().replace(struct.pack("<i", player.id), struct.pack("<i", 7)) + welcome)
+        else:
+            player.send(welcome + world)
+        if faults.welcome_twice:
+            player.send(welcome)
+        if faults.enter_itself:
+            player.send(player.enter_packet())
+        if faults.leave_unseen:
+            player.send(struct.pack("<BBi", 6, 3, 4711))
+        for other in self.online:
+            for _ in range(2 if faults.enter_twice else 1):
+                other.send(player.enter_packet())
+        self.online.append(player)
+        player.online = True
+        if faults.after_login is not None:
+            faults.after_login(player)
+
+    def _move(self, player: Player, body: bytes) -> None:
+        faults = self.faults
+        self.moves += 1
+        player.timed = len(body) == 5
+        stamp = struct.unpack_from("<I", body, 1)[0] if player.timed else 0
+        if faults.stall and self.moves == 20:
+            threading.Event().wait(faults.stall)
+        dx, dy = STEPS[body[0]]
+        jump = 5 if self._turn(faults.jump) else 1
+        x, y = player.x + jump * dx, player.y + jump * dy
+        if jump > 1 or (0 <= x < SIZE and 0 <= y < SIZE):
+            player.x, player.y = x, y
+            self._tell_others(player, stamp if faults.stamp_moves else 0)
+        answer = player.move_packet(player.timed, stamp)
+        if self._turn(faults.answer_as_stranger):
+            answer = answer[:2] + struct.pack("<i", 4711) + answer[6:]
+        if self._turn(faults.answer_as_other):
+            other = next(other for other in self.online if other is not player)
+            answer = answer[:2] + struct.pack("<i", other.id) + answer[6:]
+        if self._turn(faults.swap_answers) and not player.held_back:
+            player.held_back.append(answer)
+            return
+        if not self._turn(faults.drop_answer):
+            self._answer(player, answer * (2 if self._turn(faults.answer_twice) else 1))
+        if self._turn(faults.relocate):
+            player.x, player.y = 50, 50 + self.moves % 40
+            player.send(player.move_packet(player.timed))
+            self._tell_others(player, 0)
+
+    def _answer(self, player: Player, answer: bytes) -> None:
+        if self.faults.answer_late:
+            self._loop.call_later(self.faults.answer_late, player.send, answer)
+            return
+        player.send(answer + b"".join(player.held_back))
+        player.held_back.clear()
+
+    def _tell_others(self, player: Player, stamp: int) -> None:
+        for other in self.online:
+            if other is not player:
+                other.send(player.move_packet(other.timed, stamp))
+
+    def _turn(self, every: int) -> bool:
+        return bool(every) and self.moves % every == 0
+
+    def _leave(self, player: Player) -> None:
+        if not player.online:
+            return
+        player.online = False
+        self.online.remove(player)
+        for other in self.online:
+            other.send(struct.pack("<BBi", 6, 3, player.id))

@@ -1,0 +1,184 @@
+"""Each thing that a server can do wrong is found, named, and fails the run; a server that does nothing wrong passes."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+from random import Random
+
+import pytest
+from chess_server import ChessServer, Faults, Player
+from playing import Play
+
+from iocp.load.chess import chess
+from iocp.load.report import HELD, MISSED
+
+
+@pytest.mark.parametrize("timed", [True, False], ids=["timed", "untimed"])
+def test_server_without_faults_passes(play: Play, timed: bool) -> None:
+    with ChessServer() as server:
+        report = play(server.port, protocol=chess(timed=timed), slo="p99=5s")
+    assert (report.errors, report.violations, report.invalid) == ({}, {}, [])
+    assert report.exit_code == HELD
+    assert report.outcome.most_playing == 4
+    # 4 players x 50 moves a second x 0.6 seconds, each told to the three others.
+    assert report.figures.sent == report.figures.answered == report.figures.planned.total == pytest.approx(120, abs=4)
+    assert report.received >= report.figures.sent
+    assert report.figures.fanout.total == pytest.approx(3 * report.figures.sent, rel=0.1)
+    assert server.moves >= report.figures.sent
+
+
+def test_border_and_teleport_and_moves_of_the_server_s_own_are_no_violations(play: Play) -> None:
+    with ChessServer(Faults(relocate=10)) as server:
+        report = play(server.port, protocol=chess(teleport=True, spot=(0, 0)), rate=100)
+    assert (report.errors, report.violations) == ({}, {})
+    assert sum(snapshot.relocated for snapshot in report.snapshots) > 0
+
+
+VIOLATIONS = [
+    (Faults(answer_twice=5), "answered twice"),
+    (Faults(swap_answers=5), "answer out of order"),
+    (Faults(jump=5), "wrong position"),
+    (Faults(answer_as_stranger=5), "moved unseen"),
+    (Faults(answer_as_other=5), "foreign stamp"),
+    (Faults(stamp_moves=True), "foreign stamp"),
+    (Faults(enter_twice=True), "entered twice"),
+    (Faults(enter_itself=True), "entered itself"),
+    (Faults(leave_unseen=True), "left unseen"),
+    (Faults(same_id=True), "id given twice"),
+    (Faults(world_first=True), "before the login"),
+    (Faults(welcome_twice=True), "welcomed twice"),
+]
+
+
+@pytest.mark.parametrize(("faults", "name"), VIOLATIONS, ids=[name.replace(" ", "-") + f"-{i}" for i, (_, name) in enumerate(VIOLATIONS)])
+def test_violation_is_found_and_shown(play: Play, faults: Faults, name: str) -> None:
+    with ChessServer(faults) as server:
+        report = play(server.port, rate=100)
+    assert report.violations[name] > 0
+    assert report.exit_code == MISSED
+    assert "packet of" in report.outcome.examples[name]
+
+
+def test_second_answer_to_an_untimed_move_is_unasked(play: Play) -> None:
+    with ChessServer(Faults(answer_twice=5)) as server:
+        report = play(server.port, protocol=chess(timed=False), rate=10)
+    assert report.violations["answer unasked"] > 0
+
+
+def test_dropped_answers_are_errors_and_count_with_the_time_they_were_waited_for(play: Play) -> None:
+    with ChessServer(Faults(drop_answer=3)) as server:
+        report = play(server.port, timeout=1.0)
+    dropped = report.errors["not answered"]
+    assert dropped == pytest.approx(server.moves / 3, abs=1)
+    assert report.exit_code == MISSED
+    assert report.figures.answered + report.figures.unanswered == report.figures.sent
+    # The drain lasts a second, so that is how old they were at least.
+    assert report.latency["p90"] is not None and report.latency["p90"] > 900
+
+
+def cut_in_the_middle(player: Player) -> None:
+    player.server._loop.call_later(0.2, player.writer.close)
+
+
+def reset_in_the_middle(player: Player) -> None:
+    player.server._loop.call_later(0.2, player.reset)
+
+
+def close_within_a_packet(player: Player) -> None:
+    player.send(player.move_packet(True)[:5])
+    player.writer.close()
+
+
+def sends(packet: bytes):  # type: ignore[no-untyped-def]
+    return lambda player: player.send(packet)
+
+
+ENDS = [
+    (cut_in_the_middle, "closed by the server in the middle"),
+    (close_within_a_packet, "closed by the server in the middle"),
+    (sends(bytes([0, 1, 2, 3])), "garbage: a length too small for its own field"),
+    (sends(bytes([200, 1, 2, 3])), "garbage: a length over the protocol's largest packet"),
+    (sends(bytes([1, 1, 1, 1])), "garbage: a packet of no known type and size"),
+    (sends(bytes([4, 77, 2, 3])), "garbage: a packet of no known type and size"),
+    (sends(bytes([11, 1]) + bytes(9)), "garbage: a packet of no known type and size"),
+    (sends(bytes([5, 2]) + bytes(3)), "garbage: a packet of no known type and size"),
+]
+if sys.platform != "win32":  # there asyncio may end the stream in good order before it lets go of it
+    ENDS.append((reset_in_the_middle, "reset by the server in the middle"))
+
+
+@pytest.mark.parametrize(("fault", "name"), ENDS, ids=[f"{i}-{name.split(':')[0].replace(' ', '-')}" for i, (_, name) in enumerate(ENDS)])
+def test_connection_that_ends_or_talks_garbage_is_an_error(play: Play, fault, name: str) -> None:  # type: ignore[no-untyped-def]
+    with ChessServer(Faults(after_login=fault)) as server:
+        report = play(server.port, duration=5.0)
+    assert report.errors[name] == 4, report.errors
+    assert report.outcome.ended_early
+    assert report.exit_code == MISSED
+    assert not report.invalid
+
+
+def test_players_who_are_due_all_the_time_are_cut(play: Play) -> None:
+    """So one of them is due in the very turn that sees the end of its connection."""
+    with ChessServer(Faults(after_login=cut_in_the_middle)) as server:
+        report = play(server.port, clients=20, rate=1000, duration=5.0)
+    assert report.outcome.ended_early
+    # Closed over moves that it had not read, a connection is reset, and what it was told last is lost with that.
+    cut = {name: count for name, count in report.errors.items() if name.startswith(("closed by", "reset by"))}
+    assert sum(cut.values()) == 20, report.errors
+
+
+def test_refused_login_is_told_with_the_server_s_words(play: Play) -> None:
+    with ChessServer(Faults(refuse=True)) as server:
+        report = play(server.port)
+    assert report.errors == {"login refused": 4}
+    assert "'closed'" in report.outcome.examples["refused"]
+
+
+def test_server_that_hangs_does_not_hang_the_run(play: Play) -> None:
+    with ChessServer(Faults(hang=True)) as server:
+        report = play(server.port, timeout=0.3)
+    assert report.errors == {"login not answered within 0.3 s": 4}
+    assert report.outcome.most_playing == 0
+
+
+def test_server_that_is_not_there(play: Play) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        report = play(taken.getsockname()[1])
+    assert report.errors.total() == 4
+    assert all(name.startswith("connecting ") for name in report.errors)
+    assert report.exit_code == MISSED
+
+
+def test_who_comes_and_goes_is_followed_exactly(play: Play) -> None:
+    """Some thousand enters and leaves of 300 ids: none is a violation, and the one that is, is found behind them."""
+    random = Random(5)
+
+    def crowd(player: Player) -> None:
+        here: set[int] = set()
+        packets = []
+        for _ in range(6000):
+            id = random.randrange(-150, 150)
+            if id in here:
+                packets.append(struct.pack("<BBi", 6, 3, id))
+            else:
+                packets.append(struct.pack("<BBi10sbhh", 21, 2, id, b"m", 1, 1, 1))
+            here ^= {id}
+        packets += [struct.pack("<BBihhI", 14, 1, id, 3, 3, 0) for id in here]
+        packets.append(struct.pack("<BBi", 6, 3, 151))
+        player.send(b"".join(packets))
+
+    with ChessServer(Faults(after_login=crowd)) as server:
+        report = play(server.port, clients=1)
+    assert report.violations == {"left unseen": 1}
+    assert "151" in report.outcome.examples["left unseen"]
+
+
+def test_players_who_leave_and_come_back_are_no_errors(play: Play) -> None:
+    with ChessServer() as server:
+        report = play(server.port, clients=10, churn=10.0, duration=2.0)
+    assert (report.errors, report.violations) == ({}, {})
+    assert sum(snapshot.churned for snapshot in report.snapshots) > 5
+    assert server.logins > 10
