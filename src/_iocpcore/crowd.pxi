@@ -134,6 +134,18 @@ cdef class Crowd:
                 "relocated": self.c.relocated, "fanout_unmatched": self.c.fanout_unmatched, "smoothed": self.c.smoothed,
                 "violations": {name: self.c.violations[i] for i, name in enumerate(_VIOLATIONS) if self.c.violations[i]}}
 
+    def positions(self, most):
+        cdef uint32_t room = <uint32_t>check_int(most, "most", 1, 1_000_000)
+        cdef int16_t *pairs
+        self.check_thread()
+        pairs = <int16_t *>malloc(room * 2 * sizeof(int16_t))
+        if pairs == NULL:
+            raise MemoryError()
+        try:
+            return PyBytes_FromStringAndSize(<const char *>pairs, crowd_positions(self.c, pairs, room) * 2 * sizeof(int16_t))
+        finally:
+            free(pairs)
+
     def take_figures(self):
         self.check_thread()
         return read_figures(&self.c.figures[1]), read_figures(&self.c.figures[0])

@@ -80,6 +80,7 @@ cdef extern from "crowd.h" nogil:
     void crowd_free(crowd *c)
     player *crowd_player(crowd *c, uint32_t number)
     void crowd_measure(crowd *c, int64_t begin, int64_t until)
+    uint32_t crowd_positions(const crowd *c, int16_t *pairs, uint32_t most)
     int64_t crowd_next_due(const crowd *c)
     player *crowd_take_due(crowd *c, int64_t now)
 

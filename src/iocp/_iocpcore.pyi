@@ -221,6 +221,11 @@ class Crowd:
         """Count what is unanswered as that, with the time it has waited."""
     def counts(self) -> dict[str, Any]:
         """Counters since the crowd was made."""
+    def positions(self, most: int) -> bytes:
+        """Where players stand: pairs x, y of 16 bits each, signed, in the machine's byte order, of `most` players at most.
+
+        Of more players it is each second, third ... by number. Empty if the protocol has no positions.
+        """
     def take_figures(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """What was measured since the last call: inside the window of `measure`, and outside."""
     def examples(self) -> dict[str, dict[str, Any]]:

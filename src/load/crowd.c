@@ -70,6 +70,26 @@ void crowd_measure(struct crowd *c, int64_t from, int64_t until)
     c->until = until;
 }
 
+uint32_t crowd_positions(const struct crowd *c, int16_t *pairs, uint32_t most)
+{
+    uint32_t first = 0, stride, count = 0;
+
+    if (!c->profile.step_count || !most)
+        return 0;
+    while (first < c->player_count && !c->players[first])   /* they are another process's */
+        first++;
+    stride = (c->player_count - first + most - 1) / most;
+    for (uint32_t i = first; i < c->player_count; i += stride) {
+        const struct player *p = c->players[i];
+        if (!p || p->phase != PLAYER_PLAYING || p->x != (int16_t)p->x || p->y != (int16_t)p->y)
+            continue;
+        pairs[2 * count] = (int16_t)p->x;
+        pairs[2 * count + 1] = (int16_t)p->y;
+        count++;
+    }
+    return count;
+}
+
 /* ---- the wheel: a list of players for each millisecond, and a bit for each list that is not empty ---- */
 
 /* Rounded up: nobody sends early. */

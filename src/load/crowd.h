@@ -104,6 +104,12 @@ struct player *crowd_player(struct crowd *c, uint32_t number);
 /* Measure sends planned in from <= planned < until, and plan none from `until` on. */
 void crowd_measure(struct crowd *c, int64_t from, int64_t until);
 
+/*
+ * Where players stand, as pairs x, y into room for `most` of them; returns how many. Of more than that it is each second, third ...
+ * player by number, the same ones each time. None if the protocol has no positions; who is beyond 16 bits is left out.
+ */
+uint32_t crowd_positions(const struct crowd *c, int16_t *pairs, uint32_t most);
+
 /* When the next player is due, -1: never. */
 int64_t crowd_next_due(const struct crowd *c);
 /* A player who is due at `now`, off the schedule; it is put back by player_reschedule. NULL: nobody (any more). */

@@ -24,6 +24,7 @@ from ..handler import Handler
 from ..reason import Reason
 from .clock import fine_clock
 from .findings import REFUSED, SKIPPED, UNANSWERED, name_of_end, sentence
+from .server import ServerWatch
 from .settings import Settings
 from .snapshot import Figures, Phase, Snapshot
 
@@ -33,6 +34,8 @@ _MOST_AT_ONCE: Final = 200
 """Connections begun in one look: what follows from them has its turn in between."""
 _LONGEST_DRAIN: Final = 5.0
 """Seconds that unanswered sends are waited for at the end; what has not come then counts with its age."""
+_MOST_POSITIONS: Final = 2000
+"""In a snapshot: enough for a map."""
 
 
 @dataclass
@@ -63,6 +66,8 @@ class Run(Handler):
         self._queue: SimpleQueue[Snapshot | BaseException | None] = SimpleQueue()
         self._random = Random(settings.seed)
         self._outcome = Outcome(self._client.backend)
+        # Of several processes one watches the server.
+        self._watch = ServerWatch(settings.host, settings.port) if not settings.first_player else None
         self._stop_asked = False
         self._phase: Phase = "ramp"
         self._done = False
@@ -271,6 +276,8 @@ class Run(Handler):
                 measured=measured,
                 others=others,
                 course_delay=after["smoothed"],
+                positions=self._crowd.positions(_MOST_POSITIONS),
+                server=self._watch.sample() if self._watch is not None else None,
                 **added,
             )
         )

@@ -6,9 +6,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .server import ServerSample
 from .times import Times
 
 Phase = Literal["ramp", "hold", "drain"]
+Positions = bytes
+"""Pairs x, y of signed 16 bits each, in the machine's byte order."""
 
 
 @dataclass
@@ -84,6 +87,10 @@ class Snapshot:
     """Seconds of processor time of the thread that sends and receives."""
     process_cpu: float = 0.0
     """... of the whole process."""
+    positions: Positions = b""
+    """Where players stand at its end, of some of them if there are many."""
+    server: ServerSample | None = None
+    """The server's processor time and memory, if it runs on this machine."""
 
     def merge(self, other: Snapshot) -> Snapshot:
         """The same interval of another process added."""
@@ -106,4 +113,6 @@ class Snapshot:
             course_delay=max(self.course_delay, other.course_delay),
             cpu=max(self.cpu, other.cpu),
             process_cpu=self.process_cpu + other.process_cpu,
+            positions=self.positions + other.positions,
+            server=self.server or other.server,
         )
