@@ -21,7 +21,9 @@ from .settings import MAX_CLIENTS
 
 if TYPE_CHECKING:
     from .objective import Objective
+    from .progress import Progress
     from .protocol import Protocol
+    from .report import Report
     from .run import Run
     from .settings import Settings
 
@@ -54,12 +56,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.name != "hdrh":
             raise
         parser.error("needs the package hdrhistogram: pip install hdrhistogram")
-    return load(settings, objectives, options.json, quiet=options.quiet)
+    return load(settings, objectives, _progress(options), json_file=options.json, page_file=options.html)
 
 
-def load(settings: Settings, objectives: Sequence[Objective], json_file: Path | None, *, quiet: bool = False) -> int:
-    """One run, told in lines; the exit code."""
-    from .lines import interval_line, report_lines
+def load(
+    settings: Settings,
+    objectives: Sequence[Objective],
+    progress: Progress,
+    *,
+    json_file: Path | None = None,
+    page_file: Path | None = None,
+) -> int:
+    """One run, shown by `progress`; the exit code."""
     from .report import USAGE, Report
     from .run import Run
 
@@ -69,18 +77,39 @@ def load(settings: Settings, objectives: Sequence[Objective], json_file: Path | 
         print(f"iocp-load: {error}", file=sys.stderr)
         return USAGE
     with _stopping_on_signals(run):
+        progress.begin(settings)
         for snapshot in run.snapshots():
-            if not quiet:
-                print(interval_line(snapshot), flush=True)
-    report = Report(settings, run.history, run.outcome(), objectives)
-    print("\n".join(report_lines(report)), flush=True)
-    if json_file is not None:
-        try:
+            progress.update(snapshot)
+        report = Report(settings, run.history, run.outcome(), objectives)
+        progress.end(report)
+        return report.exit_code if _write(report, json_file, page_file) else USAGE
+
+
+def _write(report: Report, json_file: Path | None, page_file: Path | None) -> bool:
+    """The files that were asked for. Says what cannot be written."""
+    try:
+        if json_file is not None:
             json_file.write_text(json.dumps(report.as_json(), indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            print(f"iocp-load: cannot write {json_file}: {error.strerror}", file=sys.stderr)
-            return USAGE
-    return report.exit_code
+        if page_file is not None:
+            importlib.import_module(".page", __package__).write_page(report, page_file)
+    except OSError as error:
+        print(f"iocp-load: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
+        return False
+    return True
+
+
+def _progress(options: argparse.Namespace) -> Progress:
+    """The screen on a terminal, if its package is installed; else lines."""
+    from .lines import Lines
+
+    if sys.stdout.isatty() and not options.plain and not options.quiet:
+        try:
+            screen: Progress = importlib.import_module(".screen", __package__).Screen()
+        except ModuleNotFoundError:
+            pass  # without the package rich
+        else:
+            return screen
+    return Lines(quiet=options.quiet)
 
 
 @contextmanager
@@ -230,6 +259,7 @@ def _common(parser: argparse.ArgumentParser, rate: float | None) -> None:
     parser.add_argument("--churn", type=_per_second, default=0.0, metavar="N/s", help="players per second that leave and come back")
     parser.add_argument("--slo", default="", metavar="LIMITS", help="objectives, such as p99=100ms,errors=0,violations=0")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page there, to be looked at in a browser")
     parser.add_argument("--seed", type=int, help="of all that is random (default: another one each time)")
     parser.add_argument(
         "--timeout", type=_seconds, default=10.0, metavar="T", help="seconds for connecting and for the login (default %(default)g)"
@@ -245,6 +275,7 @@ def _common(parser: argparse.ArgumentParser, rate: float | None) -> None:
         help="of the generator's sends, 99th percentile, above which the run is invalid (default %(default)g)",
     )
     parser.add_argument("--backend", choices=("iocp", "io_uring", "epoll"), help="default: the best that works here, or IOCP_BACKEND")
+    parser.add_argument("--plain", action="store_true", help="lines also on a terminal")
     parser.add_argument("--quiet", action="store_true", help="only the report, no line for each second")
 
 

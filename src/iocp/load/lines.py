@@ -2,8 +2,32 @@
 
 from __future__ import annotations
 
-from .report import Report
+from typing import TYPE_CHECKING
+
 from .snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from .report import Report
+    from .settings import Settings
+
+
+class Lines:
+    """A `Progress` on standard output: a line for each interval (unless `quiet`), then the report."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+
+    def begin(self, settings: Settings) -> None:
+        """Nothing is to be said yet."""
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Its line."""
+        if not self._quiet:
+            print(interval_line(snapshot), flush=True)
+
+    def end(self, report: Report) -> None:
+        """The report."""
+        print("\n".join(report_lines(report)), flush=True)
 
 
 def interval_line(snapshot: Snapshot) -> str:
