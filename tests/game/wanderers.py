@@ -281,6 +281,8 @@ class Trial:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.wanderers.acting = False
+        self.ask(lambda: None, self.client)  # Nobody is acting any more.
         self.client.stop()
         self.server.stop()
 
