@@ -118,14 +118,19 @@ cdef class Crowd:
             if self.c.players[i] != NULL:
                 player_give_up(self.c.players[i], port_now())
 
-    def waiting(self):
-        cdef int64_t sum = 0
-        cdef uint32_t i
+    def end(self, at):
         self.check_thread()
-        for i in range(self.c.player_count):
-            if self.c.players[i] != NULL:
-                sum += player_waiting(self.c.players[i])
-        return sum
+        crowd_end(self.c, <int64_t>(at * 1e9))
+
+    def waiting(self):
+        cdef unanswered found
+        self.check_thread()
+        found = crowd_unanswered(self.c)
+        return found.all, found.measured, (port_now() - found.oldest) / 1e9 if found.all else 0.0
+
+    def settle(self):
+        self.check_thread()
+        return crowd_settle(self.c, port_now())
 
     def counts(self):
         self.check_thread()

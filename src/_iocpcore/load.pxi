@@ -80,6 +80,12 @@ cdef extern from "crowd.h" nogil:
     void crowd_free(crowd *c)
     player *crowd_player(crowd *c, uint32_t number)
     void crowd_measure(crowd *c, int64_t begin, int64_t until)
+    void crowd_end(crowd *c, int64_t end)
+
+    struct unanswered:
+        int64_t all, measured, oldest
+    unanswered crowd_unanswered(const crowd *c)
+    int64_t crowd_settle(crowd *c, int64_t now)
     uint32_t crowd_positions(const crowd *c, int16_t *pairs, uint32_t most)
     int64_t crowd_next_due(const crowd *c)
     player *crowd_take_due(crowd *c, int64_t now)
@@ -91,5 +97,4 @@ cdef extern from "player.h" nogil:
     bint player_wants_to_send(const player *p)
     size_t player_send(player *p, unsigned char *data, size_t room, int64_t now)
     void player_reschedule(player *p)
-    uint32_t player_waiting(const player *p)
     void player_give_up(player *p, int64_t now)

@@ -214,9 +214,13 @@ class Crowd:
     def playing(self, number: int) -> bool:
         """Whether that player is logged in."""
     def measure(self, begin: float, until: float) -> None:
-        """Measure what is planned from `begin` on, and plan nothing from `until` on: seconds of `clock()`."""
-    def waiting(self) -> int:
-        """Sends that are unanswered."""
+        """Measure what is planned from `begin` on and before `until`: seconds of `clock()`."""
+    def end(self, at: float) -> None:
+        """Plan nothing from `at` on: seconds of `clock()`."""
+    def waiting(self) -> tuple[int, int, float]:
+        """Sends that are unanswered, how many of them were planned inside the window of `measure`, and seconds since the oldest's plan."""
+    def settle(self) -> int:
+        """Close the window while players go on; what is unanswered in it counts with its age. Returns how many that were."""
     def give_up(self) -> None:
         """Count what is unanswered as that, with the time it has waited."""
     def counts(self) -> dict[str, Any]:

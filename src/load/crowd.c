@@ -21,7 +21,7 @@ struct crowd *crowd_new(const struct profile *profile, uint64_t seed, int64_t in
     c->seed = seed;
     c->interval = interval;
     c->window = window;
-    c->from = c->until = INT64_MAX;
+    c->from = c->until = c->end = INT64_MAX;
     for (int i = 0; i < 2; i++) {
         histogram_clear(&c->figures[i].planned);
         histogram_clear(&c->figures[i].raw);
@@ -68,6 +68,59 @@ void crowd_measure(struct crowd *c, int64_t from, int64_t until)
 {
     c->from = from;
     c->until = until;
+}
+
+void crowd_end(struct crowd *c, int64_t end)
+{
+    c->end = end;
+}
+
+/* Whether `m` waits, and was planned inside the window. */
+static int is_measured(const struct crowd *c, const struct move *m)
+{
+    return m->state == MOVE_WAITING && m->step != STEP_TELEPORT && m->planned >= c->from && m->planned < c->until;
+}
+
+struct unanswered crowd_unanswered(const struct crowd *c)
+{
+    struct unanswered found = {0, 0, INT64_MAX};
+
+    for (uint32_t i = 0; i < c->player_count; i++) {
+        const struct player *p = c->players[i];
+        if (!p)
+            continue;
+        for (uint32_t sequence = p->oldest; sequence != p->newest; sequence++) {
+            const struct move *m = player_move(p, sequence);
+            if (m->state != MOVE_WAITING)
+                continue;
+            found.all++;
+            found.measured += is_measured(c, m);
+            if (m->planned < found.oldest)
+                found.oldest = m->planned;
+        }
+    }
+    return found;
+}
+
+int64_t crowd_settle(struct crowd *c, int64_t now)
+{
+    int64_t count = 0;
+
+    for (uint32_t i = 0; i < c->player_count; i++) {
+        const struct player *p = c->players[i];
+        if (!p)
+            continue;
+        for (uint32_t sequence = p->oldest; sequence != p->newest; sequence++) {
+            const struct move *m = player_move(p, sequence);
+            if (!is_measured(c, m))
+                continue;
+            count++;
+            histogram_record(&c->figures[1].planned, now - m->planned);
+            histogram_record(&c->figures[1].raw, now - m->sent);
+        }
+    }
+    c->from = c->until = INT64_MAX;
+    return count;
 }
 
 uint32_t crowd_positions(const struct crowd *c, int16_t *pairs, uint32_t most)

@@ -70,7 +70,8 @@ struct crowd {
     uint64_t seed;
     int64_t interval;               /* nanoseconds between a player's sends; 0: none on schedule */
     uint32_t window;                /* sends each player keeps under way instead of a schedule; 0: a schedule */
-    int64_t from, until;            /* the measured window; nothing is planned from `until` on */
+    int64_t from, until;            /* the measured window */
+    int64_t end;                    /* nothing is planned from then on */
     struct figures figures[2];      /* [1]: planned inside the window */
     int64_t packets;                /* received */
     int64_t received_after;         /* ... since `from` */
@@ -101,8 +102,25 @@ void crowd_free(struct crowd *c);
 /* Player `number`, made at its first use, valid until crowd_free; NULL: no memory. */
 struct player *crowd_player(struct crowd *c, uint32_t number);
 
-/* Measure sends planned in from <= planned < until, and plan none from `until` on. */
+/* Measure sends planned in from <= planned < until. */
 void crowd_measure(struct crowd *c, int64_t from, int64_t until);
+
+/* Plan none from `end` on. */
+void crowd_end(struct crowd *c, int64_t end);
+
+/* Sends that are unanswered. */
+struct unanswered {
+    int64_t all;
+    int64_t measured;               /* of those planned inside the window */
+    int64_t oldest;                 /* planned time of the one that waits the longest; INT64_MAX: none */
+};
+struct unanswered crowd_unanswered(const struct crowd *c);
+
+/*
+ * Close the window while players go on: what is unanswered in it counts with the time it has waited, since to leave it out
+ * would make the worst answers the best ones. Its answer, when it comes, is one of outside the window. Returns how many.
+ */
+int64_t crowd_settle(struct crowd *c, int64_t now);
 
 /*
  * Where players stand, as pairs x, y into room for `most` of them; returns how many. Of more than that it is each second, third ...

@@ -138,15 +138,6 @@ void player_lose(struct player *p, struct move *m, int64_t now)
         p->credits++;           /* the next one goes out in its place */
 }
 
-uint32_t player_waiting(const struct player *p)
-{
-    uint32_t count = 0;
-
-    for (uint32_t sequence = p->oldest; sequence != p->newest; sequence++)
-        count += player_move(p, sequence)->state == MOVE_WAITING;
-    return count;
-}
-
 void player_give_up(struct player *p, int64_t now)
 {
     for (; p->oldest != p->newest; p->oldest++)
@@ -281,7 +272,7 @@ size_t player_send(struct player *p, unsigned char *bytes, size_t room, int64_t 
     }
     while (room - used >= f->move_size) {
         if (c->window) {
-            if (!p->credits || now >= c->until)
+            if (!p->credits || now >= c->end)
                 break;
             p->credits--;
             if (!make_room(p))
@@ -289,7 +280,7 @@ size_t player_send(struct player *p, unsigned char *bytes, size_t room, int64_t 
             write_move(p, bytes + used, now, now);
         } else {
             int64_t planned = planned_of(p);
-            if (planned > now || planned >= c->until || !c->interval)
+            if (planned > now || planned >= c->end || !c->interval)
                 break;
             p->due += c->interval;
             if (!make_room(p)) {
@@ -300,13 +291,13 @@ size_t player_send(struct player *p, unsigned char *bytes, size_t room, int64_t 
         }
         used += f->move_size;
     }
-    if (c->window && now >= c->until)
+    if (c->window && now >= c->end)
         p->credits = 0;
     return used;
 }
 
 void player_reschedule(struct player *p)
 {
-    if (p->phase == PLAYER_PLAYING && p->crowd->interval && !p->crowd->window && !p->scheduled && planned_of(p) < p->crowd->until)
+    if (p->phase == PLAYER_PLAYING && p->crowd->interval && !p->crowd->window && !p->scheduled && planned_of(p) < p->crowd->end)
         crowd_schedule(p->crowd, p);
 }

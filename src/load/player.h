@@ -71,9 +71,6 @@ size_t player_send(struct player *p, unsigned char *bytes, size_t room, int64_t 
 /* Put it back on the schedule after player_send. */
 void player_reschedule(struct player *p);
 
-/* How many of its sends are unanswered. */
-uint32_t player_waiting(const struct player *p);
-
 /* No more is waited for: what is unanswered is counted, and counts with the time it has waited. */
 void player_give_up(struct player *p, int64_t now);
 

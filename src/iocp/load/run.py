@@ -214,6 +214,7 @@ class Run(Handler):
         self._hold_began = now
         self._hold_ends = now + self.settings.duration
         self._crowd.measure(now, self._hold_ends)
+        self._crowd.end(self._hold_ends)
 
     def _drain(self, now: float) -> None:
         self._report(now)
@@ -222,6 +223,7 @@ class Run(Handler):
         self._outcome.hold_seconds = min(now, self._hold_ends) - self._hold_began if self._phase == "hold" else 0.0
         # Of an interrupted window what was planned until now is measured.
         self._crowd.measure(self._hold_began, min(now, self._hold_ends) if self._hold_ends else now)
+        self._crowd.end(min(now, self._hold_ends) if self._hold_ends else now)
         self._phase = "drain"
         self._drain_ends = now + min(_LONGEST_DRAIN, self.settings.timeout)
 
@@ -230,14 +232,17 @@ class Run(Handler):
         received = self._crowd.counts()["packets"]
         quiet = received == self._received_before
         self._received_before = received
-        return now >= self._drain_ends or (quiet and self._crowd.waiting() == 0)
+        return now >= self._drain_ends or (quiet and self._crowd.waiting()[0] == 0)
 
     def _finish(self, now: float) -> None:
         self._done = True
         self._crowd.give_up()
         self._report(now)
-        self._outcome.examples = {name: sentence(name, example) for name, example in self._crowd.examples().items()}
+        self._outcome.examples = self._examples()
         self._queue.put(None)
+
+    def _examples(self) -> dict[str, str]:
+        return {name: sentence(name, example) for name, example in self._crowd.examples().items()}
 
     def _counters(self, now: float) -> dict[str, Any]:
         return {
@@ -264,6 +269,7 @@ class Run(Handler):
                 "started", "churned", "packets", "received", "bytes", "relocated", "fanout_unmatched", "cpu", "process_cpu",
             )
         }  # fmt: skip
+        violations = Counter(after["violations"]) - Counter(before["violations"])
         self._last = after
         self._queue.put(
             Snapshot(
@@ -272,7 +278,8 @@ class Run(Handler):
                 phase=self._phase,
                 playing=after["playing"],
                 errors=errors,
-                violations=Counter(after["violations"]) - Counter(before["violations"]),
+                violations=violations,
+                examples=self._examples() if errors or violations else {},
                 measured=measured,
                 others=others,
                 course_delay=after["smoothed"],
