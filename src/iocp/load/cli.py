@@ -77,11 +77,14 @@ def load(
         print(f"iocp-load: {error}", file=sys.stderr)
         return USAGE
     with _stopping_on_signals(run):
-        progress.begin(settings)
-        for snapshot in run.snapshots():
-            progress.update(snapshot)
-        report = Report(settings, run.history, run.outcome(), objectives)
-        progress.end(report)
+        try:
+            progress.begin(settings)
+            for snapshot in run.snapshots():
+                progress.update(snapshot)
+            report = Report(settings, run.history, run.outcome(), objectives)
+            progress.end(report)
+        finally:
+            progress.close()
         return report.exit_code if _write(report, json_file, page_file) else USAGE
 
 

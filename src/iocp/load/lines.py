@@ -29,6 +29,9 @@ class Lines:
         """The report."""
         print("\n".join(report_lines(report)), flush=True)
 
+    def close(self) -> None:
+        """Nothing was taken."""
+
 
 def interval_line(snapshot: Snapshot) -> str:
     """One interval."""

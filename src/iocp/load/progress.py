@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """All three are called on the thread that runs the program, in this order; `update` once for each interval."""
+    """All are called on the thread that runs the program, in this order; `update` once for each interval."""
 
     def begin(self, settings: Settings) -> None:
         """The run is about to start."""
@@ -21,3 +21,6 @@ class Progress(Protocol):
 
     def end(self, report: Report) -> None:
         """The run has ended, interrupted or not. Called once, and not if the generator itself failed."""
+
+    def close(self) -> None:
+        """Give the terminal back, whatever happened. Called last, also when the generator itself failed."""

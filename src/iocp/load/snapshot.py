@@ -77,6 +77,8 @@ class Snapshot:
     """Moves of others that no send of theirs explains: after a move that was refused, or made by the server."""
     errors: Counter[str] = field(default_factory=Counter)
     violations: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+    """A sentence for each kind of violation so far, if there were any in this interval."""
     measured: Figures = field(default_factory=Figures)
     """Of sends planned within the measured window."""
     others: Figures = field(default_factory=Figures)
@@ -108,6 +110,7 @@ class Snapshot:
             fanout_unmatched=self.fanout_unmatched + other.fanout_unmatched,
             errors=self.errors + other.errors,
             violations=self.violations + other.violations,
+            examples=other.examples | self.examples,
             measured=self.measured + other.measured,
             others=self.others + other.others,
             course_delay=max(self.course_delay, other.course_delay),
