@@ -108,11 +108,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def memory() -> float | None:
-    """Megabytes of this process in memory; None where there is no such file."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-    except OSError:
+    """Megabytes of this process in memory; None where the system has no such file."""
+    if sys.platform != "linux":
         return None
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def steady_growth(samples: Sequence[float]) -> float:
@@ -133,7 +132,6 @@ class Soak:
     def __init__(self, trial: Trial) -> None:
         self.trial = trial
         self.samples: list[float] = []
-        self.finished = False
         self._began = time.monotonic()
         self._cpu = time.process_time()
         self._shown = 0
@@ -173,10 +171,10 @@ class Soak:
     def finish(self) -> None:
         """All stand still, all is compared, all leave, and nothing must be left."""
         try:
-            self.online = self.trial.finish(timeout=60.0)
+            compared = self.trial.finish(timeout=60.0)
+            print(f"all stand still: {compared:,} players see exactly what there is, and all have left", flush=True)
         except TimeoutError as error:
             self.trial.journal.find(f"the end: {error}")
-        self.finished = True
         self._show_findings()
 
     def summary(self) -> int:
