@@ -21,7 +21,7 @@ from .density import Extent
 from .lines import report_lines
 from .pictures import bar, columns, density_map, legend, map_side
 from .snapshot import Figures, Snapshot
-from .units import duration, milliseconds, quantity, size
+from .words import duration, milliseconds, printable, quantity, size
 
 if TYPE_CHECKING:
     from .report import Report
@@ -221,7 +221,7 @@ class Picture:
         ]  # fmt: skip
         if now.server is not None:
             server = Text("server    ", _QUIET).append_text(_load(now.server.cpu, room)).append(f" {size(now.server.memory)}", "bold")
-            lines.append(server.append(f" {_printable(now.server.name)}", _QUIET))
+            lines.append(server.append(f" {printable(now.server.name)}", _QUIET))
         else:
             lines.append(Text("server    not seen on this machine", _QUIET))
         if lateness is not None and lateness > limit:
@@ -237,17 +237,17 @@ class Picture:
         shown = len(self._now.positions) // 4
         note = legend(most)
         part = f"  {shown:,} shown" if shown < self._now.playing else ""
-        lines = [*lines, *[Text()] * (height - 3 - len(lines)), note.append(part, "dim")]
+        lines = [*lines, *[Text()] * (height - 3 > len(lines)), note.append(part, "dim")]
         title = f"map, {self._extent.side} x {self._extent.side} tiles"
         return _panel(title, lines, side + 2, height, padding=0)
 
     def _faults(self) -> list[Text]:
         lines = []
         for name, count in self._violations.most_common():
-            lines.append(Text.assemble((f"{count:,} x {_printable(name)}", f"bold {_BAD}"), f"  {_printable(self._examples.get(name, ''))}"))
-        lines += [Text(f"{count:,} x {_printable(name)}", _FAIR) for name, count in self._errors.most_common()]
+            lines.append(Text.assemble((f"{count:,} x {printable(name)}", f"bold {_BAD}"), f"  {printable(self._examples.get(name, ''))}"))
+        lines += [Text(f"{count:,} x {printable(name)}", _FAIR) for name, count in self._errors.most_common()]
         lines += [
-            Text(f"example: {_printable(text)}", _QUIET) for name, text in self._examples.items() if name not in self._violations
+            Text(f"example: {printable(text)}", _QUIET) for name, text in self._examples.items() if name not in self._violations
         ]
         return lines
 
@@ -285,7 +285,3 @@ def _load(share: float, width: int) -> Text:
     colour = _GOOD if share < 0.7 else _FAIR if share < 0.95 else _BAD
     return bar(share, width, colour).append(f"{share:>5.0%}", "bold on default")
 
-
-def _printable(text: str) -> str:
-    """Names come from servers and their processes: no control character of theirs gets to the terminal."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

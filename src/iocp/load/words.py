@@ -1,4 +1,4 @@
-"""Numbers as people read them: three digits that matter, and a unit."""
+"""Numbers as people read them, three digits that matter and a unit; and foreign text as they may be shown it."""
 
 from __future__ import annotations
 
@@ -34,3 +34,8 @@ def duration(seconds: float) -> str:
     if whole < 60:
         return f"{whole} s"
     return f"{whole // 60}:{whole % 60:02} min" if whole < 3600 else f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02} h"
+
+
+def printable(text: str) -> str:
+    """Text of a server or of its process: no control character of theirs gets to a terminal or turns a page's lines around."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

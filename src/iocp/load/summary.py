@@ -1,0 +1,119 @@
+"""What a report says, in words for somebody who has never read one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from .words import duration, milliseconds, quantity
+
+if TYPE_CHECKING:
+    from .report import Report, Verdict
+
+_SHARES = {"p50": "half of the", "p90": "90 of 100", "p99": "99 of 100", "p999": "999 of 1,000", "max": "all"}
+
+
+@dataclass
+class Summary:
+    """`state` in a line, `headline`, and the sentences that explain it."""
+
+    state: Literal["held", "missed", "invalid"]
+    headline: str
+    sentences: list[str] = field(default_factory=list)
+
+
+def summary(report: Report) -> Summary:
+    """Of a whole run."""
+    missed = [verdict for verdict in report.verdicts if not verdict.held]
+    timed = [verdict for verdict in report.verdicts if verdict.objective.name not in ("errors", "violations")]
+    if report.invalid:
+        found = Summary("invalid", "Invalid: this run says nothing about the server")
+        found.sentences += [f"{_capital(reason)}." for reason in report.invalid]
+        found.sentences.append(
+            "What was measured is the generator's own delay. Try fewer players, or another machine or more processors for the generator."
+        )
+    elif missed:
+        found = Summary("missed", "Missed: " + " and ".join(f"{_name(verdict)} {_value(verdict)}" for verdict in missed[:2]))
+        found.sentences += [_missed(verdict) for verdict in missed]
+    else:
+        found = Summary("held", "Held: the server did all that was asked of it" if timed else "Held: no errors and no violations")
+        found.sentences += [_held(verdict) for verdict in timed]
+    if not timed:
+        found.sentences.append("No limit was set for the latency (such as --slo p99=100ms), so none could be missed.")
+    found.sentences += [*_load(report), *_latency(report), *_remarks(report)]
+    return found
+
+
+def _load(report: Report) -> list[str]:
+    settings, outcome, figures = report.settings, report.outcome, report.figures
+    doing = (
+        f"kept {settings.window} sends under way each" if settings.window
+        else f"sent {settings.rate:g} times a second each" if settings.rate
+        else "only listened"
+    )  # fmt: skip
+    players = f"{outcome.most_playing:,}" + ("" if outcome.most_playing == settings.clients else f" of {settings.clients:,}")
+    text = f"{players} players {doing} for {duration(outcome.hold_seconds)}"
+    if figures.sent:
+        text += f": {figures.sent:,} sends, {figures.answered:,} of them answered ({quantity(report.rate)} per second)"
+    return [text + "."]
+
+
+def _latency(report: Report) -> list[str]:
+    lines = []
+    for times, subject in ((report.latency, "answers came"), (report.fanout, "moves were seen by others")):
+        if times["p50"] is not None:
+            lines.append(
+                f"Half of the {subject} within {milliseconds(times['p50'])} ms, 99 of 100 within {milliseconds(times['p99'])} ms;"
+                f" the slowest took {milliseconds(times['max'])} ms."
+            )
+    return lines
+
+
+def _remarks(report: Report) -> list[str]:
+    lines = []
+    if report.outcome.interrupted:
+        lines.append("The run was interrupted: the figures are of what was measured until then.")
+    if report.outcome.ended_early:
+        lines.append("The run ended early, since no player was left.")
+    if any(snapshot.server for snapshot in report.snapshots):
+        lines.append(
+            "Generator and server ran on the same machine and took processor time from each other:"
+            " with a machine of its own the server may do better, and over a real network latency is higher."
+        )
+    return lines
+
+
+def _missed(verdict: Verdict) -> str:
+    objective = verdict.objective
+    if objective.name in ("errors", "violations"):
+        return f"There were {verdict.value or 0:,.0f} {objective.name}; at most {objective.limit:,.0f} were allowed."
+    if verdict.value is None:
+        return f"{_capital(_name(verdict))} was to be at most {milliseconds(objective.limit)} ms, but nothing was measured."
+    return (
+        f"{_share(objective.name)} were to come within {milliseconds(objective.limit)} ms: it took {milliseconds(verdict.value)} ms."
+    )
+
+
+def _held(verdict: Verdict) -> str:
+    name, limit = verdict.objective.name, verdict.objective.limit
+    return f"{_share(name)} were to come within {milliseconds(limit)} ms, and came within {milliseconds(verdict.value)} ms."
+
+
+def _share(name: str) -> str:
+    share = _SHARES[name.removeprefix("fanout_")]
+    return _capital(f"{share} {'moves seen by others' if name.startswith('fanout_') else 'answers'}")
+
+
+def _name(verdict: Verdict) -> str:
+    name = verdict.objective.name
+    return f"{name.removeprefix('fanout_')} of what others see" if name.startswith("fanout_") else name
+
+
+def _value(verdict: Verdict) -> str:
+    if verdict.objective.name in ("errors", "violations"):
+        return f"{verdict.value or 0:,.0f}"
+    return "was not measured" if verdict.value is None else f"{milliseconds(verdict.value)} ms"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
