@@ -73,9 +73,10 @@ def announce(address: tuple[str, int], remark: str = "") -> None:
     print(f"listening on {address[0]}:{address[1]} {remark}".rstrip(), flush=True)
 
 
-def serve(loop_name: str, port: int, factory: ProtocolFactory) -> None:
-    """Listen and serve until killed."""
-    loop = new_loop(loop_name)
+def serve(loop: str | asyncio.AbstractEventLoop, port: int, factory: ProtocolFactory) -> None:
+    """Listen and serve until killed, or until the loop is stopped. loop: its name, or one that is there."""
+    if isinstance(loop, str):
+        loop = new_loop(loop)
     asyncio.set_event_loop(loop)
     try:
         server = loop.run_until_complete(loop.create_server(factory, "127.0.0.1", port, backlog=BACKLOG))
