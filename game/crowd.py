@@ -59,6 +59,11 @@ class Crowd:
         if piece.id not in self._standing:
             self._new[piece.id] = piece
 
+    def add_newcomer(self, piece: Piece) -> None:
+        """The same for a piece that comes from elsewhere: it does not wait for its turn among those who stand in a crowd."""
+        self._standing.pop(piece.id, None)
+        self._new[piece.id] = piece
+
     def is_new(self, piece: Piece) -> bool:
         """Whether it waits to be ranked: those who will be told of it then do not know of it yet."""
         return piece.id in self._new

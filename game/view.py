@@ -217,7 +217,7 @@ class View:
         x, y, radius = piece.x, piece.y, self.radius
         sectors = list(self.sectors.around(x, y, radius))
         if any(sector.population > self.crowded for sector in sectors):
-            self.crowd.add(piece)
+            self.crowd.add_newcomer(piece)
             return
         seen: list[Piece] = []
         for sector in sectors:
@@ -235,7 +235,7 @@ class View:
         told: dict[int, Piece] = piece.told  # type: ignore[attr-defined]
         if len(seen) > self.most:
             # Not all of them can be told: the ranking finds the nearest, at the next tick.
-            self.crowd.add(piece)
+            self.crowd.add_newcomer(piece)
             return
         for other in seen:
             if other.id not in told:

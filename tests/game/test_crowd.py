@@ -124,6 +124,19 @@ def test_monsters_count_as_neighbours_and_only_those_told_stay_awake():
     assert not anna.told
 
 
+@pytest.mark.parametrize("crowded", [None, 5], ids=["by the cap", "by the sector"])
+def test_whoever_jumps_from_one_crowd_into_another_sees_it_at_the_next_tick(crowded):
+    stage = crowd_stage(crowd=5, crowded=crowded)
+    for number in range(8):
+        stage.login(f"a{number}", (10, 10))
+        stage.login(f"b{number}", (40, 40))
+    anna = stage.login("anna", (10, 10))
+    settle(stage)
+    stage.teleport(anna, 40, 40)
+    stage.ticks(1)
+    assert len(anna.told) == 5
+
+
 STEPS = {UP: (0, -1), DOWN: (0, 1), LEFT: (-1, 0), RIGHT: (1, 0)}
 
 
