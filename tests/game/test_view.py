@@ -181,7 +181,8 @@ def test_whoever_was_cut_for_cheating_is_told_no_more():
 
 
 @pytest.mark.parametrize(
-    ("x", "y", "seen"), [(13, 13, "moved"), (3, 3, "moved"), (17, 3, "moved"), (18, 10, "gone"), (10, 2, "gone"), (39, 39, "gone")]
+    ("x", "y", "seen"),
+    [(13, 13, "moved"), (3, 3, "moved"), (17, 3, "moved"), (18, 10, "gone"), (10, 2, "gone"), (39, 39, "gone")],
 )
 def test_a_teleport_within_sight_and_out_of_it(x, y, seen):
     stage = Stage(40)
@@ -318,7 +319,8 @@ def test_the_death_of_a_monster_and_its_return():
 
 
 def test_whoever_dies_is_carried_off_and_all_are_told():
-    stage = Stage(60, monsters=[(10, 10)], kinds=[Kind("bear", STONE.replace("pass", "me.attack(me.nearest(1))") + "\nDAMAGE = 60\n")])
+    bear = Kind("bear", STONE.replace("pass", "me.attack(me.nearest(1))") + "\nDAMAGE = 60\n")
+    stage = Stage(60, monsters=[(10, 10)], kinds=[bear])
     ben = stage.login("ben", (14, 10))
     anna = stage.login("anna", (10, 10), knows=1)
     stage.hush()
