@@ -86,9 +86,9 @@ def test_server_that_is_not_there_is_exit_code_1_and_named(chess: iocp.Server) -
 
 
 def test_run_that_the_generator_was_too_late_for_is_exit_code_3(chess: iocp.Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    from iocp.load import report
+    from iocp.load import stage
 
-    monkeypatch.setattr(report, "CPU_LIMIT", -1.0)
+    monkeypatch.setattr(stage, "CPU_LIMIT", -1.0)
     assert main(["chess", "--port", str(chess.address[1]), "--clients", "2", "--duration", "0.3", *COMMON]) == 3
 
 

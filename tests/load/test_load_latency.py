@@ -49,7 +49,7 @@ def test_generator_that_is_held_up_says_so(play: Play) -> None:
         nonlocal held_up
         if not held_up and run.history[-1].phase == "hold":
             held_up = True
-            run._client.post(time.sleep, 0.3)
+            run.crew.members[0]._client.post(time.sleep, 0.3)  # type: ignore[attr-defined]
 
     with ChessServer() as server:
         report = play(server.port, rate=50, duration=1.0, lateness_limit=0.05, during=during)

@@ -20,6 +20,11 @@ class Objective:
     name: str
     limit: float
 
+    @property
+    def is_time(self) -> bool:
+        """Milliseconds, and not a count."""
+        return self.name not in _COUNTS
+
     def is_held(self, value: float | None) -> bool:
         """`value` None: nothing was measured, so nothing was held."""
         return value is not None and value <= self.limit

@@ -2,101 +2,77 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from .._version import __version__
+from .findmax import FindMaxReport
 from .objective import Objective
 from .run import Outcome
 from .settings import Settings
-from .snapshot import Figures, Snapshot
+from .snapshot import Snapshot
+from .stage import Totals, Verdict
 
-CPU_LIMIT: Final = 0.95
-"""Share of one processor above which the generator had none left: what it measures then is itself."""
+__all__ = ["HELD", "INVALID", "MISSED", "USAGE", "Report", "Verdict", "interval_as_json"]
 
 HELD, MISSED, USAGE, INVALID = 0, 1, 2, 3
 """Exit codes of the command."""
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """One objective with what was measured: milliseconds, or a count."""
+class Report(Totals):
+    """Totals over the snapshots of one run.
 
-    objective: Objective
-    value: float | None
-    held: bool
-
-
-class Report:
-    """Totals over the snapshots of one run."""
+    Of a search they are those of the last confirmation of what held, which is what people want to know of it: the rest stands
+    in `find_max`. If nothing held they are of all steps.
+    """
 
     def __init__(
         self, settings: Settings, snapshots: Sequence[Snapshot], outcome: Outcome, objectives: Sequence[Objective] = ()
     ) -> None:
         self.settings = settings
         self.outcome = outcome
+        self.find_max = (
+            FindMaxReport(outcome.search, settings, snapshots) if outcome.search is not None and settings.find_max is not None else None
+        )
+        shown = self.find_max.best_stage if self.find_max is not None else None
+        super().__init__(
+            [snapshot for snapshot in snapshots if shown in (None, snapshot.stage)], settings.lateness_limit, objectives
+        )
         self.snapshots = snapshots
-        self.errors: Counter[str] = sum((snapshot.errors for snapshot in snapshots), Counter())
-        self.violations: Counter[str] = sum((snapshot.violations for snapshot in snapshots), Counter())
-        self.figures = sum((snapshot.measured for snapshot in snapshots), Figures())
-        self.latency = self.figures.planned.milliseconds()
-        self.latency_raw = self.figures.raw.milliseconds()
-        self.fanout = self.figures.fanout.milliseconds()
-        self.lateness = self.figures.lateness.milliseconds()
-        self.received = sum(snapshot.received for snapshot in snapshots)
-        hold = [snapshot for snapshot in snapshots if snapshot.phase == "hold"]
-        self.hold_seconds = sum(snapshot.seconds for snapshot in hold)
-        self.cpu = sum(snapshot.cpu for snapshot in hold)
-        self.cpu_share = self.cpu / self.hold_seconds if self.hold_seconds else 0.0
-        self.packets = sum(snapshot.packets for snapshot in hold)
-        self.invalid = self._why_invalid()
-        self.verdicts = [self._judge(objective) for objective in objectives]
+        self.invalid += outcome.failures
+        self.clients = settings.clients if self.find_max is None else self.find_max.held or settings.clients
+        self.stages = [
+            (stage, Totals([snapshot for snapshot in snapshots if snapshot.stage == index], settings.lateness_limit, objectives))
+            for index, stage in enumerate(settings.stages)
+        ]
 
     @property
     def rate(self) -> float:
         """Answers per second of the measured window."""
+        if self.find_max is not None:
+            return super().rate
         return self.figures.answered / self.outcome.hold_seconds if self.outcome.hold_seconds else 0.0
 
     @property
-    def held(self) -> bool:
-        """Whether all objectives were."""
-        return all(verdict.held for verdict in self.verdicts)
+    def partial(self) -> bool:
+        """Whether it ended before it was over."""
+        return self.outcome.interrupted or bool(self.outcome.failures)
 
     @property
     def exit_code(self) -> int:
         """Of the command. A run that proves nothing does not miss an objective either."""
+        if self.find_max is not None:
+            if self.outcome.failures:
+                return INVALID
+            return HELD if self.find_max.held is not None else MISSED if self.find_max.failed is not None else INVALID
         return INVALID if self.invalid else HELD if self.held else MISSED
-
-    def _why_invalid(self) -> list[str]:
-        found = []
-        late, limit = self.lateness["p99"], self.settings.lateness_limit * 1000
-        if late is not None and late > limit:
-            found.append(f"the generator sent late: p99 {late:.1f} ms behind the plan, over the limit of {limit:g} ms")
-        if self.cpu_share > CPU_LIMIT:
-            found.append(f"the generator used {self.cpu_share:.0%} of its processor, over the limit of {CPU_LIMIT:.0%}")
-        return found
-
-    def _judge(self, objective: Objective) -> Verdict:
-        name = objective.name
-        value: float | None
-        if name == "errors":
-            value = self.errors.total()
-        elif name == "violations":
-            value = self.violations.total()
-        elif name.startswith("fanout_"):
-            value = self.fanout[name.removeprefix("fanout_")]
-        else:
-            value = self.latency[name]
-        return Verdict(objective, value, objective.is_held(value))
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`: the names that other programs rely on, then the rest. Times in milliseconds unless the name says more."""
         settings, outcome, figures = self.settings, self.outcome, self.figures
         return {
-            "clients": settings.clients,
-            "connected": outcome.most_playing,
+            "clients": self.clients,
+            "connected": outcome.most_playing if self.find_max is None else self.playing,
             "sent": figures.sent,
             "received": self.received,
             "errors": self.errors.total(),
@@ -107,6 +83,7 @@ class Report:
             "valid": not self.invalid,
             "held": self.held,
             "invalid_because": self.invalid,
+            "partial": self.partial,
             "interrupted": outcome.interrupted,
             "ended_early": outcome.ended_early,
             "objectives": [
@@ -114,12 +91,12 @@ class Report:
                 for verdict in self.verdicts
             ],
             "answered": figures.answered,
-            "unanswered": figures.unanswered,
+            "unanswered": figures.unanswered + figures.pending,
             "skipped": figures.skipped,
             "fanout_ms": self.fanout,
             "fanout_measured": figures.fanout.total,
             "fanout_unmatched": sum(snapshot.fanout_unmatched for snapshot in self.snapshots),
-            "course_delay_ms": self.snapshots[-1].course_delay if self.snapshots else 0,
+            "course_delay_ms": self.course_delay,
             "lateness_ms": self.lateness,
             "errors_by_name": dict(self.errors.most_common()),
             "violations_by_name": dict(self.violations.most_common()),
@@ -129,6 +106,8 @@ class Report:
             "generator": {
                 "version": __version__,
                 "backend": outcome.backend,
+                "processes": settings.processes,
+                "failures": outcome.failures,
                 "cpu_seconds": round(self.cpu, 6),
                 "cpu_share": round(self.cpu_share, 4),
                 "microseconds_per_packet": self.microseconds_per_packet,
@@ -144,6 +123,10 @@ class Report:
                 "seed": settings.seed,
                 "churn": settings.churn,
             },
+            "stages": [
+                {"clients": stage.clients, "seconds": stage.seconds, **totals.as_json()} for stage, totals in self.stages
+            ],
+            "find_max": self.find_max.as_json() if self.find_max is not None else None,
             "hold_seconds": round(outcome.hold_seconds, 6),
             "latency_histogram": encoded(self),
             "intervals": [interval_as_json(snapshot) for snapshot in self.snapshots],
@@ -152,7 +135,7 @@ class Report:
     @property
     def microseconds_per_packet(self) -> float | None:
         """Of the generator's processor time, for each packet it sent or received while it measured."""
-        packets = self.packets + sum(snapshot.measured.sent for snapshot in self.snapshots if snapshot.phase == "hold")
+        packets = self.packets + self.sent_while_held
         return round(self.cpu / packets * 1e6, 4) if packets else None
 
 
@@ -168,6 +151,7 @@ def interval_as_json(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "at_s": round(snapshot.at, 3),
         "phase": snapshot.phase,
+        "stage": snapshot.stage,
         "playing": snapshot.playing,
         "sent": figures.sent,
         "answered": figures.answered,

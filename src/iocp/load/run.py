@@ -1,41 +1,40 @@
-"""One run: players come (ramp), are measured (hold), are waited for (drain).
+"""One run: players come (ramp), are measured (hold), are waited for (drain); once, in several stages, or in a search.
 
     run = Run(settings)
     for snapshot in run.snapshots():       # one for each interval; the last one when the run has ended
         ...
-    report = Report(settings, run.history, run.outcome())
+    report = Report(settings, run.history, run.outcome(), objectives)
 
-Everything about players happens on the engine's one worker, in native code; this handler comes in when a connection begins or
-ends, and fifty times a second to look at the clock. `stop()` may be called on any thread and in signal handlers.
+The run gives orders to generators (`crew.py`) and adds up what they report. It goes on in the thread that asks for the snapshots,
+which does nothing for each packet. `stop()` may be called on any thread and in signal handlers.
 """
 
 from __future__ import annotations
 
-import time
-from collections import Counter, deque
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
-from random import Random
-from typing import Any, Final
+from typing import Final
 
-from .._iocpcore import Client, Engine, Session, clock
-from ..handler import Handler
-from ..reason import Reason
+from .._iocpcore import clock
 from .clock import fine_clock
-from .findings import REFUSED, SKIPPED, UNANSWERED, name_of_end, sentence
-from .server import ServerWatch
-from .settings import Settings
-from .snapshot import Figures, Phase, Snapshot
+from .crew import Crew, GeneratorDied
+from .generator import Status
+from .search import Judgement, Search, Step
+from .settings import FindMax, Settings
+from .snapshot import Phase, Snapshot
+from .stage import Totals
 
-_LOOK: Final = 0.02
-"""Seconds between two looks at the clock."""
-_MOST_AT_ONCE: Final = 200
-"""Connections begun in one look: what follows from them has its turn in between."""
+_LEAD: Final = 0.05
+"""Seconds between an order to several processes and the time that it names: until then all have it."""
 _LONGEST_DRAIN: Final = 5.0
 """Seconds that unanswered sends are waited for at the end; what has not come then counts with its age."""
-_MOST_POSITIONS: Final = 2000
-"""In a snapshot: enough for a map."""
+_LONGEST_RECOVERY: Final = 30.0
+"""Seconds for a server that failed a step to answer what it owes, before the next one."""
+_QUIET: Final = 0.05
+"""Seconds without a packet after which none is under way."""
+_OWED: Final = 0.05
+"""Seconds: an answer that is younger is no debt."""
 
 
 @dataclass
@@ -47,56 +46,55 @@ class Outcome:
     ended_early: bool = False
     """No player was left."""
     hold_seconds: float = 0.0
-    """How long the measured window was."""
+    """How long the measured windows were."""
     most_playing: int = 0
     """Players logged in at once."""
     examples: dict[str, str] = field(default_factory=dict)
     """A sentence for each kind of violation."""
+    failures: list[str] = field(default_factory=list)
+    """Of generators: the run proves nothing then."""
+    search: Search | None = None
 
 
-class Run(Handler):
+class _Interrupted(Exception):
+    """Somebody has called `stop()`."""
+
+
+class Run:
     """See above. Raises ValueError or TypeError for settings that cannot be, RuntimeError for a backend that does not work."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        interval = 1 / settings.rate if settings.rate and not settings.window else 0.0
-        self._crowd = settings.protocol.crowd(seed=settings.seed, interval=interval, window=settings.window)
-        self._client = Client(self, backend=settings.backend, framing=settings.protocol.framing, coalesce=0.0)
-        self._crowd.attach(self._client)
-        self._queue: SimpleQueue[Snapshot | BaseException | None] = SimpleQueue()
-        self._random = Random(settings.seed)
-        self._outcome = Outcome(self._client.backend)
-        # Of several processes one watches the server.
-        self._watch = ServerWatch(settings.host, settings.port) if not settings.first_player else None
-        self._stop_asked = False
+        self.crew = Crew(settings)
+        self._outcome = Outcome(self.crew.backend)
+        self._stop_asked = self._is_ending = False
         self._phase: Phase = "ramp"
-        self._done = False
-        self._sessions: dict[int, Session] = {}
-        """The connection of each player that has one."""
-        self._started = 0
-        self._churned = 0
-        self._errors: Counter[str] = Counter()
-        self._login_ends: deque[tuple[float, Session]] = deque()
-        self._returns: deque[tuple[float, int]] = deque()
-        self._began = self._hold_began = self._hold_ends = self._drain_ends = 0.0
-        self._received_before = -1
-        self._last: dict[str, Any] = {}
-        """The counters at the last snapshot."""
+        self._stage = -1
+        self._wanted = 0
+        self._began = self._next_report = self._hold_began = self._hold_ends = 0.0
+        self._last_at = 0.0
+        self._unreported = 0
+        self._note = ""
         self.history: list[Snapshot] = []
         """All snapshots so far."""
 
     # For the program that runs it
 
     def snapshots(self) -> Iterator[Snapshot]:
-        """Run; yields a snapshot for each interval as it ends. Raises what went wrong inside the generator itself."""
+        """Run; yields a snapshot for each interval as it ends. Raises what went wrong inside this process's generator."""
         with fine_clock():
-            self._client.start()
             try:
-                while (found := self._wait()) is not None:
-                    self.history.append(found)
-                    yield found
+                self.crew.start()
+                try:
+                    yield from self._until(lambda status: True)
+                    yield from self._play()
+                except _Interrupted:
+                    self._outcome.interrupted = self._is_ending = True
+                    yield from self._cut_short()
+            except GeneratorDied as death:
+                self._outcome.failures.append(str(death))
             finally:
-                self._client.stop(10.0)
+                self.crew.stop()
 
     def stop(self) -> None:
         """End the run now, with what was measured so far."""
@@ -106,185 +104,214 @@ class Run(Handler):
         """After the last snapshot."""
         return self._outcome
 
-    def _wait(self) -> Snapshot | None:
-        while True:
-            try:
-                found = self._queue.get(timeout=0.1)  # not for ever: Windows lets no signal into a wait
-            except Empty:
-                continue
-            if isinstance(found, BaseException):
-                raise found
-            return found
+    # What is played
 
-    # On the worker
+    def _play(self) -> Iterator[Snapshot]:
+        if self.settings.find_max is not None:
+            yield from self._search(self.settings.find_max)
+            return
+        plan = self.settings.plan
+        for index, stage in enumerate(plan):
+            yield from self._come(stage.clients)
+            yield from self._hold(stage.seconds, last=index == len(plan) - 1)
+            if self._outcome.ended_early:
+                break
 
-    def on_start(self, server: Engine) -> None:
-        """Look at the clock from now on."""
-        server.call_every(_LOOK, self._look)
+    def _search(self, wanted: FindMax) -> Iterator[Snapshot]:
+        search = Search(wanted.start, wanted.limit, wanted.precision, wanted.confirmations)
+        self._outcome.search = search
+        step = search.next()
+        while step is not None:
+            yield from self._come(step.clients, fresh=step.fresh)
+            yield from self._wait_seconds(wanted.settle)
+            yield from self._hold(wanted.hold if step.kind == "probe" else wanted.confirm_hold, last=False)
+            found = self.totals(self._stage)
+            judgement = judged(found, step)
+            search.record(step, judgement)
+            self._note = sentence_of(step, judgement, found)
+            step = search.next()
+            if judgement != "held":
+                yield from self._back_off(search.held or 0)
+            yield from self._report()
+        self._is_ending = True
+        yield from self._order("end", clock())
+        yield from self._finish()
 
-    def on_connect(self, session: Session) -> None:
-        """A player's connection stands: it logs in."""
-        self._crowd.join(session, session.data)
-        if self.settings.protocol.login:
-            self._login_ends.append((clock() + self.settings.timeout, session))
-
-    def on_disconnect(self, session: Session, reason: Reason) -> None:
-        """A player has gone, or never came."""
-        number: int = session.data
-        name = name_of_end(session, reason, self._crowd.playing(number))
-        if name and self._crowd.counts()["refused"] > self._errors[REFUSED]:
-            name = REFUSED
-        if name:
-            self._errors[name] += 1
-        self._crowd.part(session, name is not None)
-        if self._sessions.get(number) is session:
-            del self._sessions[number]
-
-    def _look(self) -> None:
-        try:
-            if not self._done:
-                self._step(clock())
-        except BaseException as error:
-            self._done = True
-            self._queue.put(error)
-
-    def _step(self, now: float) -> None:
-        if not self._last:
-            self._began = now
-            self._last = self._counters(now)
-        playing = self._crowd.counts()["playing"]
-        self._outcome.most_playing = max(self._outcome.most_playing, playing)
-        if self._stop_asked and self._phase != "drain":
-            self._outcome.interrupted = True
-            self._drain(now)
-        elif self._phase == "ramp":
-            self._begin_connections(now)
-            self._end_slow_logins(now)
-            if self._started == self.settings.clients and len(self._sessions) == playing:
-                self._hold(now)
-        elif self._phase == "hold":
-            self._end_slow_logins(now)
-            self._churn(now)
-            if now >= self._hold_ends:
-                self._drain(now)
-            elif not self._sessions and not self._returns:
-                self._outcome.ended_early = True
-                self._drain(now)
-        if self._phase == "drain" and self._is_drained(now):
-            self._finish(now)
-        elif now >= self._last["at"] + self.settings.interval:
-            self._report(now)
-
-    def _begin_connections(self, now: float) -> None:
-        settings = self.settings
-        due = settings.clients if settings.ramp is None else int((now - self._began) * settings.ramp) + 1
-        for _ in range(min(due, settings.clients, self._started + _MOST_AT_ONCE) - self._started):
-            self._connect(settings.first_player + self._started)
-            self._started += 1
-
-    def _connect(self, number: int) -> None:
-        settings = self.settings
-        try:
-            self._sessions[number] = self._client.connect(
-                settings.host, settings.port, timeout=settings.timeout, data=number, source=settings.source_of(number)
-            )
-        except OSError as error:
-            self._errors[f"no connection could be begun: {error}"] += 1
-
-    def _end_slow_logins(self, now: float) -> None:
-        while self._login_ends and self._login_ends[0][0] <= now:
-            _, session = self._login_ends.popleft()
-            if not session.closed and not self._crowd.playing(session.data):
-                self._errors[f"login not answered within {self.settings.timeout:g} s"] += 1
-                session.close()
-
-    def _churn(self, now: float) -> None:
-        while self._returns and self._returns[0][0] <= now:
-            self._connect(self._returns.popleft()[1])
-        for _ in range(int((now - self._hold_began) * self.settings.churn) - self._churned):
-            number = self.settings.first_player + self._random.randrange(self.settings.clients)
-            self._churned += 1
-            if self._crowd.playing(number) and not self._sessions[number].closed:
-                self._sessions[number].close()
-                self._returns.append((now + 1.0, number))
-
-    def _hold(self, now: float) -> None:
-        self._report(now)
-        self._phase = "hold"
-        self._hold_began = now
-        self._hold_ends = now + self.settings.duration
-        self._crowd.measure(now, self._hold_ends)
-        self._crowd.end(self._hold_ends)
-
-    def _drain(self, now: float) -> None:
-        self._report(now)
-        if self._phase == "ramp":
-            self._hold_began = now
-        self._outcome.hold_seconds = min(now, self._hold_ends) - self._hold_began if self._phase == "hold" else 0.0
-        # Of an interrupted window what was planned until now is measured.
-        self._crowd.measure(self._hold_began, min(now, self._hold_ends) if self._hold_ends else now)
-        self._crowd.end(min(now, self._hold_ends) if self._hold_ends else now)
-        self._phase = "drain"
-        self._drain_ends = now + min(_LONGEST_DRAIN, self.settings.timeout)
-
-    def _is_drained(self, now: float) -> bool:
-        """All answers are here, and what others were told of the last moves as well; or it took too long."""
-        received = self._crowd.counts()["packets"]
-        quiet = received == self._received_before
-        self._received_before = received
-        return now >= self._drain_ends or (quiet and self._crowd.waiting()[0] == 0)
-
-    def _finish(self, now: float) -> None:
-        self._done = True
-        self._crowd.give_up()
-        self._report(now)
-        self._outcome.examples = self._examples()
-        self._queue.put(None)
-
-    def _examples(self) -> dict[str, str]:
-        return {name: sentence(name, example) for name, example in self._crowd.examples().items()}
-
-    def _counters(self, now: float) -> dict[str, Any]:
-        return {
-            **self._crowd.counts(),
-            "at": now,
-            "started": self._started,
-            "churned": self._churned,
-            "errors": self._errors.copy(),
-            "cpu": time.thread_time(),
-            "process_cpu": time.process_time(),
-        }
-
-    def _report(self, now: float) -> None:
-        """The snapshot of the interval that ends now."""
-        before, after = self._last, self._counters(now)
-        measured, others = map(Figures.of, self._crowd.take_figures())
-        errors = after["errors"] - before["errors"]
-        for name, count in ((UNANSWERED, measured.unanswered + others.unanswered), (SKIPPED, measured.skipped + others.skipped)):
-            if count:
-                errors[name] += count
-        added = {
-            name: after[name] - before[name]
-            for name in (
-                "started", "churned", "packets", "received", "bytes", "relocated", "fanout_unmatched", "cpu", "process_cpu",
-            )
-        }  # fmt: skip
-        violations = Counter(after["violations"]) - Counter(before["violations"])
-        self._last = after
-        self._queue.put(
-            Snapshot(
-                at=now - self._began,
-                seconds=now - before["at"],
-                phase=self._phase,
-                playing=after["playing"],
-                errors=errors,
-                violations=violations,
-                examples=self._examples() if errors or violations else {},
-                measured=measured,
-                others=others,
-                course_delay=after["smoothed"],
-                positions=self._crowd.positions(_MOST_POSITIONS),
-                server=self._watch.sample() if self._watch is not None else None,
-                **added,
-            )
+    def totals(self, stage: int) -> Totals:
+        """What the snapshots of one stage came to, with the search's objectives."""
+        objectives = self.settings.find_max.objectives if self.settings.find_max is not None else ()
+        return Totals(
+            [snapshot for snapshot in self.history if snapshot.stage == stage], self.settings.lateness_limit, objectives
         )
+
+    def _come(self, clients: int, *, fresh: bool = False) -> Iterator[Snapshot]:
+        """The next stage: so many players come, or leave."""
+        if fresh:
+            yield from self._have(0)
+        if self._stage >= 0:
+            yield from self._report()
+        self._stage += 1
+        self._phase = "ramp"
+        yield from self._have(clients)
+
+    def _have(self, clients: int) -> Iterator[Snapshot]:
+        self._wanted = clients
+        at = clock() + self._lead
+        if not self._began:
+            self._began = at
+            self._next_report = at + self.settings.interval
+        yield from self._order("players", clients, at, self.settings.ramp)
+        yield from self._until(lambda status: status.settled)
+
+    def _hold(self, seconds: float, *, last: bool) -> Iterator[Snapshot]:
+        yield from self._report()
+        self._phase = "hold"
+        begin = clock() + self._lead
+        self._hold_began, self._hold_ends = begin, begin + seconds
+        self.crew.tell("measure", begin, self._hold_ends)
+        if last:
+            self.crew.tell("end", self._hold_ends)
+        yield from self._until(lambda status: status.connected == 0 or clock() >= self._hold_ends)
+        if clock() < self._hold_ends:
+            self._outcome.ended_early = last
+            self._close_window(end=last)
+        yield from self._report()
+        self._outcome.hold_seconds += self._hold_ends - self._hold_began
+        self._is_ending = last
+        if last:
+            yield from self._drain_all()
+            yield from self._finish()
+        else:
+            yield from self._drain_window()
+
+    def _drain_all(self) -> Iterator[Snapshot]:
+        """All answers are here, and what others were told of the last moves as well; or it took too long."""
+        self._phase = "drain"
+        packets, since = -1, clock()
+
+        def is_drained(status: Status) -> bool:
+            nonlocal packets, since
+            if status.packets != packets:
+                packets, since = status.packets, clock()
+            return status.waiting == 0 and clock() - since >= _QUIET
+
+        yield from self._order("watch", True)
+        yield from self._until(is_drained, self._longest_drain)
+
+    def _drain_window(self) -> Iterator[Snapshot]:
+        """The same of the window alone, while players go on."""
+        self._phase = "drain"
+        yield from self._order("watch", True)
+        yield from self._until(lambda status: status.waiting >= 0 and status.measured_waiting == 0, self._longest_drain)
+        self.crew.tell("watch", False)
+        self.crew.tell("settle", self._stage)
+        self._unreported += 1
+        self._hold_ends = 0.0
+        yield from self._until(lambda status: self._unreported == 0)
+
+    def _back_off(self, clients: int) -> Iterator[Snapshot]:
+        """Of a failed step players leave, and the server gets time to answer what it owes. Part of that step."""
+        yield from self._have(clients)
+        yield from self._order("watch", True)
+        yield from self._until(lambda status: status.waiting >= 0 and status.oldest < _OWED, _LONGEST_RECOVERY)
+        self.crew.tell("watch", False)
+
+    def _cut_short(self) -> Iterator[Snapshot]:
+        """After an interruption: what was sent is waited for, and nothing else is sent."""
+        now = clock()
+        if self._hold_ends and self._phase == "hold":
+            self._close_window(end=True)
+            yield from self._report()
+            self._outcome.hold_seconds += self._hold_ends - self._hold_began
+        if self._stage >= 0:
+            yield from self._order("end", now)
+            yield from self._drain_all()
+            yield from self._finish()
+
+    def _close_window(self, *, end: bool) -> None:
+        """Now, and not when it would have ended: what was planned until now is measured. `end`: and no more is planned."""
+        self._hold_ends = max(clock(), self._hold_began)
+        self.crew.tell("measure", self._hold_began, self._hold_ends)
+        if end:
+            self.crew.tell("end", self._hold_ends)
+
+    def _finish(self) -> Iterator[Snapshot]:
+        self.crew.tell("finish", self._stage)
+        self._unreported += 1
+        yield from self._until(lambda status: self._unreported == 0)
+
+    # Waiting, in which all snapshots come to light
+
+    @property
+    def _lead(self) -> float:
+        return _LEAD if self.settings.processes > 1 else 0.0
+
+    @property
+    def _longest_drain(self) -> float:
+        return min(_LONGEST_DRAIN, self.settings.timeout)
+
+    def _order(self, order: str, *arguments: object) -> Iterator[Snapshot]:
+        """Give it, and wait until all have it."""
+        self.crew.tell(order, *arguments)
+        yield from self._until(lambda status: True)
+
+    def _report(self) -> Iterator[Snapshot]:
+        """The interval ends now, all have told of it."""
+        self._ask_for_report()
+        yield from self._until(lambda status: self._unreported == 0)
+
+    def _wait_seconds(self, seconds: float) -> Iterator[Snapshot]:
+        ends = clock() + seconds
+        yield from self._until(lambda status: clock() >= ends)
+
+    def _until(self, is_so: Callable[[Status], bool], longest: float = math.inf) -> Iterator[Snapshot]:
+        """Wait until that is so, or for that many seconds. `is_so` is asked when all have obeyed all orders."""
+        ends = clock() + longest
+        while True:
+            self.crew.listen(0.05)
+            while (found := self.crew.report()) is not None:
+                yield self._kept(found)
+            if self._stop_asked and not self._is_ending:
+                raise _Interrupted
+            status = self.crew.status
+            if status is not None:
+                self._outcome.most_playing = max(self._outcome.most_playing, status.playing)
+                if is_so(status):
+                    return
+            now = clock()
+            if now >= ends:
+                return
+            if self._began and now >= self._next_report and not self._unreported:
+                self._ask_for_report()
+
+    def _ask_for_report(self) -> None:
+        self._next_report = clock() + self.settings.interval
+        self._unreported += 1
+        self.crew.tell("report", self._phase, self._stage)
+
+    def _kept(self, snapshot: Snapshot) -> Snapshot:
+        self._unreported -= 1
+        snapshot.at -= self._began
+        snapshot.wanted = self._wanted
+        snapshot.note, self._note = self._note, ""
+        for name, example in snapshot.examples.items():
+            self._outcome.examples.setdefault(name, example)
+        self.history.append(snapshot)
+        return snapshot
+
+
+def judged(found: Totals, step: Step) -> Judgement:
+    """What a step of the search came to. Of a late generator nothing is the server's failure."""
+    if found.invalid:
+        return "invalid"
+    return "held" if found.held and found.playing >= step.clients else "failed"
+
+
+def sentence_of(step: Step, judgement: Judgement, found: Totals) -> str:
+    """A step in words."""
+    p99 = found.latency["p99"]
+    return (
+        f"{step.clients:,} players {'confirmed' if step.kind == 'confirm' and judgement == 'held' else judgement}"
+        f" (p99 {'-' if p99 is None else f'{p99:,.1f} ms'}, course's delay {found.course_delay} ms,"
+        f" {found.errors.total():,} errors{''.join(f', {reason}' for reason in found.invalid)})"
+    )

@@ -24,6 +24,8 @@ class Figures:
     """Given up: at the end, when the connection broke, or since later ones were answered."""
     skipped: int = 0
     """Planned and not sent, since the player had thousands unanswered."""
+    pending: int = 0
+    """Unanswered when its stage was over, though players went on: counted with its age."""
     planned: Times = field(default_factory=Times)
     """From the planned time of a send to its answer."""
     raw: Times = field(default_factory=Times)
@@ -37,7 +39,7 @@ class Figures:
     def of(cls, read: dict[str, Any]) -> Figures:
         """From what the native generator reported."""
         times = {name: Times.of(read[name]) for name in ("planned", "raw", "fanout", "lateness")}
-        return cls(read["sent"], read["answered"], read["unanswered"], read["skipped"], **times)
+        return cls(read["sent"], read["answered"], read["unanswered"], read["skipped"], 0, **times)
 
     def __add__(self, other: Figures) -> Figures:
         return Figures(
@@ -45,6 +47,7 @@ class Figures:
             self.answered + other.answered,
             self.unanswered + other.unanswered,
             self.skipped + other.skipped,
+            self.pending + other.pending,
             self.planned + other.planned,
             self.raw + other.raw,
             self.fanout + other.fanout,
@@ -62,6 +65,12 @@ class Snapshot:
     phase: Phase
     playing: int
     """Players logged in at its end."""
+    stage: int = 0
+    """Of a run with several stages, or of a search: which one, from 0."""
+    wanted: int = 0
+    """Players there are to be at this stage."""
+    note: str = ""
+    """Something for people to read: what became of a stage or of a step of the search, in its last snapshot."""
     started: int = 0
     """Connections begun."""
     churned: int = 0
@@ -101,6 +110,9 @@ class Snapshot:
             seconds=max(self.seconds, other.seconds),
             phase=self.phase,
             playing=self.playing + other.playing,
+            stage=self.stage,
+            wanted=self.wanted,
+            note=self.note,
             started=self.started + other.started,
             churned=self.churned + other.churned,
             packets=self.packets + other.packets,

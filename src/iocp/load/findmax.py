@@ -1,0 +1,101 @@
+"""What a search came to: an interval, and each of its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .search import Judgement, Search, Step
+from .settings import FindMax, Settings
+from .snapshot import Snapshot
+from .stage import Totals
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """A step with its figures; `stage` is that of its snapshots."""
+
+    stage: int
+    step: Step
+    judgement: Judgement
+    totals: Totals
+
+
+class FindMaxReport:
+    """The steps of one search. `settings` must have a `find_max`."""
+
+    def __init__(self, search: Search, settings: Settings, snapshots: Sequence[Snapshot]) -> None:
+        assert settings.find_max is not None
+        self.wanted: FindMax = settings.find_max
+        self.search = search
+        self.steps = [
+            StepReport(
+                stage,
+                step,
+                judgement,
+                Totals(
+                    [snapshot for snapshot in snapshots if snapshot.stage == stage],
+                    settings.lateness_limit,
+                    self.wanted.objectives,
+                ),
+            )
+            for stage, (step, judgement) in enumerate(search.steps)
+        ]
+        self.held, self.failed, self.invalid_from = search.held, search.failed, search.invalid_from
+
+    @property
+    def best_stage(self) -> int | None:
+        """The stage of the last step that held the highest number; None: nothing held."""
+        return max(
+            (step.stage for step in self.steps if step.step.clients == self.held and step.judgement == "held"), default=None
+        )
+
+    @property
+    def confirmed(self) -> int:
+        """How often the highest number held in a confirmation."""
+        return self.search.times(self.held, "held", "confirm") if self.held is not None else 0
+
+    @property
+    def failed_times(self) -> int:
+        """How often the lowest number that failed did."""
+        return self.search.times(self.failed, "failed") if self.failed is not None else 0
+
+    def sentence(self) -> str:
+        """The interval in words."""
+        if self.held is None:
+            held = "nothing held"
+        else:
+            held = f"held {self.held:,} (confirmed {times(self.confirmed)})"
+        if self.invalid_from is not None:
+            return f"{held} .. invalid from {self.invalid_from:,} on: the generator was too late there"
+        if self.failed is not None:
+            return f"{held} .. failed {self.failed:,} ({times(self.failed_times)})"
+        return f"{held} .. the limit of the search" if self.held == self.wanted.limit else held
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "held": self.held,
+            "failed": self.failed,
+            "invalid_from": self.invalid_from,
+            "confirmed": {"held": self.confirmed, "failed": self.failed_times},
+            "limit": self.wanted.limit,
+            "precision": self.wanted.precision,
+            "objectives": [str(objective) for objective in self.wanted.objectives],
+            "steps": [
+                {
+                    "clients": step.step.clients,
+                    "kind": step.step.kind,
+                    "fresh": step.step.fresh,
+                    "result": step.judgement,
+                    **step.totals.as_json(),
+                }
+                for step in self.steps
+            ],
+        }
+
+
+def times(count: int) -> str:
+    """A number of times in words."""
+    return "once" if count == 1 else f"{count} times"

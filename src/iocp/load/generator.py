@@ -1,0 +1,335 @@
+"""The players of one process: they come and go as they are told, and are counted.
+
+A generator decides nothing. It obeys orders (`tell`), and says fifty times a second how things stand (`Status`); an order to report
+is answered with a `Snapshot`, in the order in which they were given. `run.py` gives the orders, to this process's one generator or, over
+pipes, to those of several processes (`crew.py`). All times are those of the core's `clock()`, the same in all processes.
+
+Everything about players happens on the engine's one worker, in native code; this handler comes in when a connection begins or
+ends, and at each look at the clock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from random import Random
+from typing import Any, Final, NamedTuple
+
+from .._iocpcore import Client, Engine, Session, clock
+from ..handler import Handler
+from ..reason import Reason
+from .findings import REFUSED, SKIPPED, UNANSWERED, name_of_end, sentence
+from .server import ServerWatch
+from .settings import Settings
+from .snapshot import Figures, Phase, Snapshot
+
+_LOOK: Final = 0.02
+"""Seconds between two looks at the clock."""
+_WATCH: Final = 0.1
+"""Seconds between two counts of what is unanswered, for which all players are gone through."""
+_MOST_AT_ONCE: Final = 200
+"""Connections begun or ended in one look: what follows from them has its turn in between."""
+_MOST_POSITIONS: Final = 2000
+"""In a snapshot: enough for a map."""
+_ADDED: Final = ("started", "churned", "packets", "received", "bytes", "relocated", "fanout_unmatched", "cpu", "process_cpu")
+"""Counters of which a snapshot has what was added."""
+
+
+class Status(NamedTuple):
+    """How things stand with one generator."""
+
+    orders: int = 0
+    """How many it has obeyed."""
+    settled: bool = False
+    """All players that it was told to have are playing, or have failed to; and nobody is still leaving."""
+    connected: int = 0
+    """Connections, and players that are to come back."""
+    playing: int = 0
+    packets: int = 0
+    waiting: int = -1
+    """Sends that are unanswered; -1: not counted since the last order."""
+    measured_waiting: int = -1
+    """... of those planned in the measured window."""
+    oldest: float = 0.0
+    """Seconds since the plan of the one that waits the longest."""
+
+
+Told = Status | Snapshot | BaseException
+"""What a generator says."""
+
+
+class Generator(Handler):
+    """Player `share` of each `settings.processes`. Makes no connection before it is told to.
+
+    `said` is called with each `Told`, on the worker's thread. Raises ValueError or TypeError for settings that cannot be, RuntimeError
+    for a backend that does not work.
+    """
+
+    def __init__(self, settings: Settings, share: int, said: Callable[[Told], object]) -> None:
+        self._settings = settings
+        self._share = share
+        self._said = said
+        interval = 1 / settings.rate if settings.rate and not settings.window else 0.0
+        self._crowd = settings.protocol.crowd(seed=settings.seed, interval=interval, window=settings.window)
+        self._client = Client(self, backend=settings.backend, framing=settings.protocol.framing, coalesce=0.0)
+        self._crowd.attach(self._client)
+        # Of several processes one watches the server.
+        self._watch = ServerWatch(settings.host, settings.port) if not share else None
+        self._random = Random(settings.seed + share)
+        self._failed = False
+        self._orders = 0
+        self._sessions: dict[int, Session] = {}
+        """The connection of each player that has one, by the player's number."""
+        self._wanted = 0
+        self._agenda: deque[int] = deque()
+        """Players that are to come, or to go if there are more than wanted: indexes, see `_number`."""
+        self._agenda_began = 0.0
+        self._agenda_rate: float | None = None
+        self._agenda_done = 0
+        self._leaving: set[int] = set()
+        self._started = self._churned = self._churned_in_window = 0
+        self._errors: Counter[str] = Counter()
+        self._login_ends: deque[tuple[float, Session]] = deque()
+        self._returns: deque[tuple[float, int]] = deque()
+        self._from = self._until = 0.0
+        self._last: dict[str, Any] = {}
+        """The counters at the last snapshot."""
+        self._watching = False
+        self._watched = 0.0
+        self._waiting = (-1, -1, 0.0)
+
+    @property
+    def backend(self) -> str:
+        """Of its engine."""
+        return self._client.backend
+
+    def start(self) -> None:
+        """Look at the clock from now on."""
+        self._client.start()
+
+    def request_stop(self) -> None:
+        """Nothing is said any more."""
+        self._failed = True
+
+    def stop(self) -> None:
+        """End all connections; nothing is said any more."""
+        self._failed = True
+        self._client.stop(10.0)
+
+    def tell(self, order: str, *arguments: Any) -> None:
+        """Obey one of the orders below, soon. On any thread."""
+        self._client.post(self._obey, order, arguments)
+
+    # Orders
+
+    def _players(self, count: int, at: float, rate: float | None) -> None:
+        """Have so many players, of those of all processes: from `at` on, `rate` of them per second (None: at once) come or go.
+
+        Players that were lost come back.
+        """
+        settings = self._settings
+        share = (count - self._share + settings.processes - 1) // settings.processes
+        before, self._wanted = self._wanted, share
+        kept = (index for index in range(share) if self._number(index) not in self._sessions)
+        gone = (index for index in reversed(range(share, before)) if self._number(index) in self._sessions)
+        self._agenda = deque([*gone, *kept])
+        self._agenda_began = at
+        self._agenda_rate = None if rate is None else rate / settings.processes
+        self._agenda_done = 0
+
+    def _measure(self, begin: float, until: float) -> None:
+        self._from, self._until, self._churned_in_window = begin, until, 0
+        self._crowd.measure(begin, until)
+
+    def _end(self, at: float) -> None:
+        """Plan no sends from then on."""
+        self._crowd.end(at)
+
+    def _watch_answers(self, on: bool) -> None:
+        """Count from now on what is unanswered."""
+        self._watching, self._watched = on, 0.0
+
+    def _report(self, phase: Phase, stage: int) -> None:
+        self._said(self._snapshot(phase, stage))
+
+    def _settle(self, stage: int) -> None:
+        """Close the window, and report it; players go on."""
+        pending = self._crowd.settle()
+        snapshot = self._snapshot("drain", stage)
+        snapshot.measured.pending = pending
+        self._said(snapshot)
+
+    def _finish(self, stage: int) -> None:
+        """Close the window for good: what is unanswered was never answered."""
+        self._crowd.give_up()
+        self._said(self._snapshot("drain", stage))
+
+    # On the worker
+
+    def _obey(self, order: str, arguments: tuple[Any, ...]) -> None:
+        try:
+            self._count_from_now()
+            orders: dict[str, Callable[..., None]] = {
+                "players": self._players,
+                "measure": self._measure,
+                "end": self._end,
+                "watch": self._watch_answers,
+                "report": self._report,
+                "settle": self._settle,
+                "finish": self._finish,
+            }
+            orders[order](*arguments)
+            self._orders += 1
+            self._waiting = (-1, -1, 0.0)
+        except BaseException as error:
+            self._fail(error)
+
+    def on_start(self, server: Engine) -> None:
+        """Look at the clock from now on."""
+        server.call_every(_LOOK, self._look)
+
+    def on_connect(self, session: Session) -> None:
+        """A player's connection stands: it logs in."""
+        self._crowd.join(session, session.data)
+        if self._settings.protocol.login:
+            self._login_ends.append((clock() + self._settings.timeout, session))
+
+    def on_disconnect(self, session: Session, reason: Reason) -> None:
+        """A player has gone, or never came."""
+        number: int = session.data
+        name = name_of_end(session, reason, self._crowd.playing(number))
+        if name and self._crowd.counts()["refused"] > self._errors[REFUSED]:
+            name = REFUSED
+        if name:
+            self._errors[name] += 1
+        self._crowd.part(session, name is not None)
+        self._leaving.discard(number)
+        if self._sessions.get(number) is session:
+            del self._sessions[number]
+
+    def _look(self) -> None:
+        try:
+            if not self._failed:
+                self._step(clock())
+        except BaseException as error:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self._failed = True
+        self._said(error)
+
+    def _step(self, now: float) -> None:
+        self._count_from_now()
+        self._come_and_go(now)
+        self._end_slow_logins(now)
+        self._churn(now)
+        playing = self._crowd.counts()["playing"]
+        if self._watching and now >= self._watched + _WATCH:
+            self._watched = now
+            self._waiting = self._crowd.waiting()
+        settled = not self._agenda and not self._leaving and len(self._sessions) == playing
+        connected = len(self._sessions) + len(self._returns)
+        self._said(Status(self._orders, settled, connected, playing, self._crowd.counts()["packets"], *self._waiting))
+
+    def _number(self, index: int) -> int:
+        """Of one's own player `index`: those of all processes are numbered in turn, so that they are without gaps at any count."""
+        return self._settings.first_player + self._share + index * self._settings.processes
+
+    def _come_and_go(self, now: float) -> None:
+        if not self._agenda or now < self._agenda_began:
+            return
+        rate = self._agenda_rate
+        due = len(self._agenda) if rate is None else int((now - self._agenda_began) * rate) + 1 - self._agenda_done
+        for _ in range(min(due, len(self._agenda), _MOST_AT_ONCE)):
+            index = self._agenda.popleft()
+            number = self._number(index)
+            self._agenda_done += 1
+            if index < self._wanted:
+                if number not in self._sessions:
+                    self._started += 1
+                    self._connect(number)
+            elif (session := self._sessions.get(number)) is not None:
+                self._leaving.add(number)
+                session.close()
+
+    def _connect(self, number: int) -> None:
+        settings = self._settings
+        try:
+            self._sessions[number] = self._client.connect(
+                settings.host, settings.port, timeout=settings.timeout, data=number, source=settings.source_of(number)
+            )
+        except OSError as error:
+            self._errors[f"no connection could be begun: {error}"] += 1
+
+    def _end_slow_logins(self, now: float) -> None:
+        while self._login_ends and self._login_ends[0][0] <= now:
+            _, session = self._login_ends.popleft()
+            if not session.closed and not self._crowd.playing(session.data):
+                self._errors[f"login not answered within {self._settings.timeout:g} s"] += 1
+                session.close()
+
+    def _churn(self, now: float) -> None:
+        """Within the window players leave, and come back a second later."""
+        if not self._from <= now < self._until:
+            return
+        while self._returns and self._returns[0][0] <= now:
+            number = self._returns.popleft()[1]
+            if number not in self._sessions:
+                self._started += 1
+                self._connect(number)
+        rate = self._settings.churn / self._settings.processes
+        for _ in range(int((now - self._from) * rate) - self._churned_in_window):
+            number = self._number(self._random.randrange(max(self._wanted, 1)))
+            self._churned_in_window += 1
+            if self._crowd.playing(number) and not self._sessions[number].closed:
+                self._churned += 1
+                self._sessions[number].close()
+                self._returns.append((now + 1.0, number))
+
+    def _count_from_now(self) -> None:
+        # Not before: the processor time is that of the worker, which alone can ask for it.
+        if not self._last:
+            self._last = self._counters(clock())
+
+    def _counters(self, now: float) -> dict[str, Any]:
+        return {
+            **self._crowd.counts(),
+            "at": now,
+            "started": self._started,
+            "churned": self._churned,
+            "errors": self._errors.copy(),
+            "cpu": time.thread_time(),
+            "process_cpu": time.process_time(),
+        }
+
+    def _snapshot(self, phase: Phase, stage: int) -> Snapshot:
+        """What was added since the last one; `at` is the clock's time."""
+        now = clock()
+        before, after = self._last, self._counters(now)
+        self._last = after
+        measured, others = map(Figures.of, self._crowd.take_figures())
+        errors = after["errors"] - before["errors"]
+        for name, count in ((UNANSWERED, measured.unanswered + others.unanswered), (SKIPPED, measured.skipped + others.skipped)):
+            if count:
+                errors[name] += count
+        violations = Counter(after["violations"]) - Counter(before["violations"])
+        examples = self._crowd.examples()
+        # Kinds of errors have examples too: they come once, with the first snapshot behind them.
+        wanted = violations or errors
+        return Snapshot(
+            at=now,
+            seconds=now - before["at"],
+            phase=phase,
+            stage=stage,
+            playing=after["playing"],
+            errors=errors,
+            violations=violations,
+            examples={name: sentence(name, example) for name, example in examples.items()} if wanted else {},
+            measured=measured,
+            others=others,
+            course_delay=after["smoothed"],
+            positions=self._crowd.positions(_MOST_POSITIONS),
+            server=self._watch.sample() if self._watch is not None else None,
+            **{name: after[name] - before[name] for name in _ADDED},
+        )
