@@ -31,6 +31,7 @@ CROWDED: Final = 256
 """Pieces of one sector."""
 BUDGET: Final = 10_000
 """Pieces looked at in the rankings of one tick: about 3 ms."""
+_POSITIVE: Final = 0x7FFF_FFFF
 RANK_EVERY: Final = 1.0
 """Seconds between two rankings of a player with too many in sight."""
 
@@ -149,18 +150,19 @@ class Crowd:
     def _choose(self, player: Player, near: list[Sector], now: float) -> None:
         """Tell `player` of the nearest of those in sight, as many as it may be told of."""
         view, told = self._view, player.told
-        x, y, radius, most = player.x, player.y, view.radius, view.most
+        x, y, radius, most, me = player.x, player.y, view.radius, view.most, player.id
         left, right, top, bottom = x - radius, x + radius, y - radius, y + radius
+        # Of several as near those whose ids follow the player's own: so all of a crowd on one tile are seen, each by about as many.
         others: list[tuple[int, int, Piece | int]] = []
         for sector in near:
             for pieces in (sector.players, sector.awake):
                 others += [
-                    (max(abs(other.x - x), abs(other.y - y)), id, other) for id, other in pieces.items()
+                    (max(abs(other.x - x), abs(other.y - y)), (id - me) & _POSITIVE, other) for id, other in pieces.items()
                     if id not in told and left <= other.x <= right and top <= other.y <= bottom and other is not player
                 ]  # fmt: skip
             if sector.asleep:
                 for number in view.asleep_in_sight(sector, x, y):
-                    others.append((view.distance(number, x, y), MONSTER_IDS + number, number))
+                    others.append((view.distance(number, x, y), (MONSTER_IDS + number - me) & _POSITIVE, number))
         news: list[bytes] = []
         room = most - len(told)
         if len(others) > room:
