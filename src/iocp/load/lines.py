@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from .snapshot import Snapshot
 
 if TYPE_CHECKING:
+    from .findmax import FindMaxReport
     from .report import Report
     from .settings import Settings
+    from .stage import Totals
 
 
 class Lines:
@@ -24,6 +26,8 @@ class Lines:
         """Its line."""
         if not self._quiet:
             print(interval_line(snapshot), flush=True)
+            if snapshot.note:
+                print(f"          {snapshot.note}", flush=True)
 
     def end(self, report: Report) -> None:
         """The report."""
@@ -56,9 +60,19 @@ def _row(times: dict[str, float | None]) -> str:
 def report_lines(report: Report) -> list[str]:
     """The whole run."""
     settings, outcome, figures = report.settings, report.outcome, report.figures
-    lines = [
-        f"{settings.protocol.name} on {settings.host}:{settings.port}: {outcome.most_playing:,} of {settings.clients:,} players,"
-        f" measured for {outcome.hold_seconds:.1f} s" + (" (interrupted)" if outcome.interrupted else ""),
+    name = f"{settings.protocol.name} on {settings.host}:{settings.port}"
+    partial = " (interrupted)" if outcome.interrupted else " (partial)" if report.partial else ""
+    if report.find_max is not None:
+        lines = _search_lines(report.find_max, name, partial)
+        if report.find_max.held is None:
+            return lines + [f"INVALID: {failure}" for failure in outcome.failures]
+        lines.append(f"the last measurement of {report.find_max.held:,} players: {report.playing:,} for {report.hold_seconds:.1f} s")
+    else:
+        lines = [
+            f"{name}: {outcome.most_playing:,} of {settings.clients:,} players, measured for {outcome.hold_seconds:.1f} s{partial}"
+        ]
+    lines += _stage_lines(report)
+    lines += [
         f"  sent {figures.sent:,}, answered {figures.answered:,} ({report.rate:,.0f}/s), received {report.received:,} packets",
         "  milliseconds        " + "".join(f"{name:>10}" for name in report.latency),
         "  from planned send   " + _row(report.latency),
@@ -69,12 +83,16 @@ def report_lines(report: Report) -> list[str]:
     if figures.lateness.total:
         lines.append("  generator's lateness" + _row(report.lateness))
     if figures.answered:
-        lines.append(f"  course's delay figure: {report.snapshots[-1].course_delay} ms")
+        lines.append(f"  course's delay figure: {report.course_delay} ms")
     per_packet = report.microseconds_per_packet
+    processes = settings.processes
     lines.append(
         f"  generator: {outcome.backend}, {report.cpu_share:.0%} of one processor"
+        + (f" in the busiest of {processes} processes" if processes > 1 else "")
         + (f", {per_packet:.2f} us per packet" if per_packet is not None else "")
     )
+    if processes > 1 and figures.fanout.total:
+        lines.append(f"  seen by others: of movers of the same process only, about one in {processes}")
     lines += [f"  error: {count:,} x {name}" for name, count in report.errors.most_common()]
     for name, count in report.violations.most_common():
         lines.append(f"  violation: {count:,} x {name}: {outcome.examples.get(name, '')}")
@@ -85,4 +103,38 @@ def report_lines(report: Report) -> list[str]:
         value = "nothing measured" if verdict.value is None else _ms(verdict.value)
         lines.append(f"  objective {verdict.objective}: {'held' if verdict.held else 'MISSED'} ({value})")
     lines += [f"INVALID: {reason}" for reason in report.invalid]
+    return lines
+
+
+def _table_row(name: str, totals: Totals, end: str) -> str:
+    times = totals.latency
+    return (
+        f"  {name:<22}  {totals.playing:>9,}  {totals.rate:>10,.0f}  {_ms(times['p50']):>8}  {_ms(times['p99']):>8}  {_ms(times['max']):>8}"
+        f"  {totals.course_delay:>6}  {_ms(totals.lateness['p99']):>8}  {totals.errors.total():>7,}  {end}"
+    )
+
+
+def _table_head(name: str) -> str:
+    return (
+        f"  {name:<22}  {'players':>9}  {'answers/s':>10}  {'p50 ms':>8}  {'p99 ms':>8}  {'max ms':>8}  {'course':>6}  {'late p99':>8}"
+        f"  {'errors':>7}"
+    )
+
+
+def _stage_lines(report: Report) -> list[str]:
+    if not report.stages:
+        return []
+    lines = [_table_head("stage")]
+    for stage, totals in report.stages:
+        end = "INVALID" if totals.invalid else "" if totals.held else "MISSED"
+        lines.append(_table_row(f"{stage.clients:,} for {stage.seconds:g} s", totals, end))
+    return lines
+
+
+def _search_lines(found: FindMaxReport, name: str, partial: str) -> list[str]:
+    lines = [f"{name}: {found.sentence()}{partial}", _table_head("step")]
+    for step in found.steps:
+        kind = step.step.kind + (" again" if step.step.fresh else "")
+        lines.append(_table_row(f"{kind} {step.step.clients:,}", step.totals, step.judgement))
+    lines += [f"  invalid at {step.step.clients:,}: {reason}" for step in found.steps for reason in step.totals.invalid]
     return lines

@@ -9,7 +9,7 @@ from .._version import __version__
 from .findmax import FindMaxReport
 from .objective import Objective
 from .run import Outcome
-from .settings import Settings
+from .settings import Settings, Stage
 from .snapshot import Snapshot
 from .stage import Totals, Verdict
 
@@ -41,17 +41,18 @@ class Report(Totals):
         self.snapshots = snapshots
         self.invalid += outcome.failures
         self.clients = settings.clients if self.find_max is None else self.find_max.held or settings.clients
-        self.stages = [
-            (stage, Totals([snapshot for snapshot in snapshots if snapshot.stage == index], settings.lateness_limit, objectives))
-            for index, stage in enumerate(settings.stages)
-        ]
+        self.stages: list[tuple[Stage, Totals]] = []
+        for index, stage in enumerate(settings.stages):
+            totals = Totals([snapshot for snapshot in snapshots if snapshot.stage == index], settings.lateness_limit, objectives)
+            # Of a run that was cut short those that it came to.
+            if totals.hold_seconds or not self.partial:
+                self.stages.append((stage, totals))
+                self.invalid += [f"stage {index + 1}: {reason}" for reason in totals.invalid if reason not in self.invalid]
 
     @property
-    def rate(self) -> float:
-        """Answers per second of the measured window."""
-        if self.find_max is not None:
-            return super().rate
-        return self.figures.answered / self.outcome.hold_seconds if self.outcome.hold_seconds else 0.0
+    def held(self) -> bool:
+        """Whether all objectives were, in each stage: those of all stages together may hide one that failed."""
+        return super().held and all(totals.held for _, totals in self.stages)
 
     @property
     def partial(self) -> bool:
@@ -127,7 +128,7 @@ class Report(Totals):
                 {"clients": stage.clients, "seconds": stage.seconds, **totals.as_json()} for stage, totals in self.stages
             ],
             "find_max": self.find_max.as_json() if self.find_max is not None else None,
-            "hold_seconds": round(outcome.hold_seconds, 6),
+            "hold_seconds": round(self.hold_seconds, 6),
             "latency_histogram": encoded(self),
             "intervals": [interval_as_json(snapshot) for snapshot in self.snapshots],
         }

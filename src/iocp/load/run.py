@@ -72,7 +72,7 @@ class Run:
         self._stage = -1
         self._wanted = 0
         self._began = self._next_report = self._hold_began = self._hold_ends = 0.0
-        self._last_at = 0.0
+        self._window = 0.0
         self._unreported = 0
         self._note = ""
         self.history: list[Snapshot] = []
@@ -132,7 +132,6 @@ class Run:
             step = search.next()
             if judgement != "held":
                 yield from self._back_off(search.held or 0)
-            yield from self._report()
         self._is_ending = True
         yield from self._order("end", clock())
         yield from self._finish()
@@ -175,8 +174,7 @@ class Run:
         if clock() < self._hold_ends:
             self._outcome.ended_early = last
             self._close_window(end=last)
-        yield from self._report()
-        self._outcome.hold_seconds += self._hold_ends - self._hold_began
+        yield from self._report_window()
         self._is_ending = last
         if last:
             yield from self._drain_all()
@@ -221,8 +219,7 @@ class Run:
         now = clock()
         if self._hold_ends and self._phase == "hold":
             self._close_window(end=True)
-            yield from self._report()
-            self._outcome.hold_seconds += self._hold_ends - self._hold_began
+            yield from self._report_window()
         if self._stage >= 0:
             yield from self._order("end", now)
             yield from self._drain_all()
@@ -260,6 +257,12 @@ class Run:
         self._ask_for_report()
         yield from self._until(lambda status: self._unreported == 0)
 
+    def _report_window(self) -> Iterator[Snapshot]:
+        """The same at the end of the measured window."""
+        self._window = self._hold_ends - self._hold_began
+        self._outcome.hold_seconds += self._window
+        yield from self._report()
+
     def _wait_seconds(self, seconds: float) -> Iterator[Snapshot]:
         ends = clock() + seconds
         yield from self._until(lambda status: clock() >= ends)
@@ -294,6 +297,8 @@ class Run:
         snapshot.at -= self._began
         snapshot.wanted = self._wanted
         snapshot.note, self._note = self._note, ""
+        if snapshot.phase == "hold" and not self._unreported:
+            snapshot.window, self._window = self._window, 0.0
         for name, example in snapshot.examples.items():
             self._outcome.examples.setdefault(name, example)
         self.history.append(snapshot)

@@ -141,7 +141,8 @@ class Settings:
         """The address that player `number` connects from; None: the system's choice."""
         if self.sources:
             return self.sources[number % len(self.sources)]
-        needed = -(-self.clients // CLIENTS_PER_SOURCE)
+        # In a search players leave and come back, and each of their ports stays taken for a while.
+        needed = -(-self.clients // (CLIENTS_PER_SOURCE // 3 if self.find_max else CLIENTS_PER_SOURCE))
         if needed == 1 or not self.host.startswith("127."):
             return None
         index = number % needed + 1

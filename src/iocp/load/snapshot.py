@@ -69,8 +69,10 @@ class Snapshot:
     """Of a run with several stages, or of a search: which one, from 0."""
     wanted: int = 0
     """Players there are to be at this stage."""
+    window: float = 0.0
+    """Seconds of the measured window that ended with it, 0 for all others."""
     note: str = ""
-    """Something for people to read: what became of a stage or of a step of the search, in its last snapshot."""
+    """Something for people to read: what became of a step of the search, in the first snapshot after it was judged."""
     started: int = 0
     """Connections begun."""
     churned: int = 0
@@ -112,6 +114,7 @@ class Snapshot:
             playing=self.playing + other.playing,
             stage=self.stage,
             wanted=self.wanted,
+            window=self.window,
             note=self.note,
             started=self.started + other.started,
             churned=self.churned + other.churned,

@@ -37,11 +37,13 @@ class Totals:
         self.lateness = self.figures.lateness.milliseconds()
         self.received = sum(snapshot.received for snapshot in snapshots)
         hold = [snapshot for snapshot in snapshots if snapshot.phase == "hold"]
-        self.hold_seconds = sum(snapshot.seconds for snapshot in hold)
+        self.hold_seconds = sum(snapshot.window for snapshot in snapshots)
         self.playing = max((snapshot.playing for snapshot in hold), default=0)
         """Players at the end of the best interval that was measured."""
         self.cpu = sum(snapshot.cpu for snapshot in hold)
-        self.cpu_share = self.cpu / self.hold_seconds if self.hold_seconds else 0.0
+        # Of the intervals, which the window's ends lie in and not on.
+        seconds = sum(snapshot.seconds for snapshot in hold)
+        self.cpu_share = self.cpu / seconds if seconds else 0.0
         self.packets = sum(snapshot.packets for snapshot in hold)
         self.sent_while_held = sum(snapshot.measured.sent for snapshot in hold)
         self.course_delay = hold[-1].course_delay if hold else snapshots[-1].course_delay if snapshots else 0
