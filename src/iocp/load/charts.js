@@ -23,15 +23,15 @@ function digits(value) {
   if (value === null || value === undefined) return "–";
   const size = Math.abs(value);
   const places = size >= 100 || size === 0 ? 0 : size >= 10 ? 1 : size >= 0.1 ? 2 : 3;
-  return value.toLocaleString("en-US", { maximumFractionDigits: places });
+  return Number(value.toFixed(places)).toLocaleString("en-US", { maximumFractionDigits: places });
 }
 
 const units = {
   ms: value => value >= 10000 ? digits(value / 1000) + " s" : digits(value) + " ms",
-  count: value => value >= 1e6 ? digits(value / 1e6) + " M" : value >= 1e4 ? digits(value / 1e3) + " k" : digits(value),
-  rate: value => units.count(value) + "/s",
+  count: value => value >= 1e6 ? digits(value / 1e6) + " M" : value >= 1e5 ? digits(value / 1e3) + " k" : digits(value),
+  rate: value => value ? units.count(value) + "/s" : "0",
   percent: value => digits(value) + " %",
-  bytes: value => value >= 1e9 ? digits(value / 1e9) + " GB" : value >= 1e6 ? digits(value / 1e6) + " MB" : digits(value / 1e3) + " kB",
+  bytes: value => !value ? "0" : value >= 1e9 ? digits(value / 1e9) + " GB" : value >= 1e6 ? digits(value / 1e6) + " MB" : digits(value / 1e3) + " kB",
 };
 
 // 1, 2 or 5 times a power of ten apart.
@@ -69,6 +69,12 @@ function lineChart(figure, options) {
     svg("line", { x1: 0, x2: 26, y1: 5, y2: 5, "stroke-width": 3, class: one.colour + (one.dashed ? " dashed" : "") }, key);
     element("span", entry, one.name);
     values.push(element("b", entry, ""));
+  }
+  if (options.limit) {
+    const entry = element("span", legend);
+    const key = svg("svg", { viewBox: "0 0 26 10" }, entry);
+    svg("line", { x1: 0, x2: 26, y1: 5, y2: 5, class: "limit" }, key);
+    element("span", entry, options.limit.name);
   }
   const now = element("span", legend, "", "now");
   const holder = element("div", figure);
@@ -110,10 +116,7 @@ function lineChart(figure, options) {
     }
     svg("line", { x1: left, x2: width - right, y1: top + inside, y2: top + inside, class: "axis" }, root);
     svg("text", { x: width - right, y: height - 5, "text-anchor": "end" }, root).textContent = options.x.name;
-    if (limit) {
-      svg("line", { x1: left, x2: width - right, y1: y(limit.value), y2: y(limit.value), class: "limit" }, root);
-      svg("text", { x: width - right - 4, y: y(limit.value) - 5, "text-anchor": "end", class: "limit-name" }, root).textContent = limit.name;
-    }
+    if (limit) svg("line", { x1: left, x2: width - right, y1: y(limit.value), y2: y(limit.value), class: "limit" }, root);
     for (const one of series) {
       let path = "", open = false;
       one.y.forEach((value, index) => {

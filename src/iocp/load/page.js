@@ -46,7 +46,7 @@ function tiles() {
   const latency = totals.latency_ms;
   const servers = series.server.filter(value => value !== null);
   const entries = [
-    [units.count(totals.connected), `of ${totals.clients.toLocaleString("en-US")} players`],
+    [totals.connected.toLocaleString("en-US"), `of ${totals.clients.toLocaleString("en-US")} players`],
     [units.rate(totals.rate_per_s), "answers"],
     [latency.p50 === null ? "–" : units.ms(latency.p50), "p50, half of the answers"],
     [latency.p99 === null ? "–" : units.ms(latency.p99), "p99, 99 of 100 answers"],
@@ -80,7 +80,7 @@ const phases = data.phases
 
 function limitOf(name) {
   const found = totals.objectives.find(objective => objective.name === name);
-  return found ? { value: found.limit, name: `limit of ${name.replace("fanout_", "")}: ${units.ms(found.limit)}` } : null;
+  return found ? { value: found.limit, name: `limit of ${name.replace("fanout_", "")}, ${units.ms(found.limit)}` } : null;
 }
 
 function timeChart(id, label, unit, lines, more = {}) {
@@ -128,10 +128,10 @@ function percentiles() {
     x: {
       position: Math.log10, from: 1, to: most, name: "percentile", show: value => `${digits(100 - 100 / value)} %`,
       ticks: width => {
-        const all = [[1, "0 %"], [2, "50 %"]];
-        for (let rarity = 10; rarity <= most; rarity *= 10) all.push([rarity, percentOf(rarity)]);
-        // As many as there is room for; 50 % stands close to 0 %.
-        return width / Math.log10(most) > 160 ? all : all.filter(([value], index) => value !== 2 && (width > 420 || index < 5));
+        const decade = width / Math.log10(most), stride = Math.ceil(64 / decade);
+        const all = decade > 140 ? [[1, "0 %"], [2, "50 %"]] : [[1, "0 %"]];
+        for (let power = stride; 10 ** power <= most; power += stride) all.push([10 ** power, percentOf(10 ** power)]);
+        return all;
       },
     },
   });
@@ -146,12 +146,26 @@ function percentiles() {
 
 // ---- tables ----
 
+// The stages of a run, or the steps of a search.
+function steps() {
+  if (!data.steps.rows.length) return;
+  at("steps").hidden = false;
+  at("steps-note").textContent = data.steps.note;
+  const results = { held: "good", failed: "bad", missed: "bad", invalid: "bad" };
+  table("steps-table", [["players", "number"], ["", "name"], ["result", "name"], ["answers/s", "number"], ["p50 ms", "number"],
+    ["p99 ms", "number"], ["seen by others p99", "number"], ["course's delay", "number"], ["errors", "number"],
+    ["violations", "number"], ["late p99", "number"]],
+    data.steps.rows.map(row => [digits(row.clients), row.kind, [row.result, results[row.result]], digits(row.rate_per_s),
+      digits(row.latency_ms.p50), digits(row.latency_ms.p99), digits(row.fanout_ms.p99), digits(row.course_delay_ms),
+      digits(row.errors), digits(row.violations), digits(row.lateness_ms.p99)]));
+}
+
 function objectives() {
   if (!totals.objectives.length) return;
   at("objectives").hidden = false;
   const counts = ["errors", "violations"];
   const shown = (name, value) => value === null ? "nothing measured" : counts.includes(name) ? digits(value) : units.ms(value);
-  table("objectives-table", [["objective", "text"], ["limit", "number"], ["measured", "number"], ["", "text"]],
+  table("objectives-table", [["objective", "text"], ["limit", "number"], ["measured", "number"], ["", "name"]],
     totals.objectives.map(({ name, limit, value, held }) =>
       [name, shown(name, limit), shown(name, value), held ? ["held", "good"] : ["missed", "bad"]]));
 }
@@ -161,7 +175,7 @@ function faults() {
     at("faults-none").hidden = false;
     return;
   }
-  table("faults-table", [["kind", "text"], ["count", "number"], ["what", "text"], ["example", "text"]],
+  table("faults-table", [["kind", "name"], ["count", "number"], ["what", "text"], ["example", "text"]],
     data.faults.map(({ kind, name, count, example }) =>
       [kind === "violation" ? [kind, "bad"] : kind, count ? count.toLocaleString("en-US") : "", name, example]));
 }
@@ -239,6 +253,7 @@ verdict();
 tiles();
 charts();
 percentiles();
+steps();
 objectives();
 faults();
 conditions();

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 _MOST_POINTS: Final = 400
 """Of the charts over time; a longer run is drawn with longer intervals."""
-_MOST_FRAMES: Final = 150
-_MOST_PLACES: Final = 80_000
+_MOST_FRAMES: Final = 100
+_MOST_PLACES: Final = 120_000
 """Players in all frames of the map together, at 2.7 bytes each."""
-_MOST_CELLS: Final = 100
+_MOST_CELLS, _FEWEST_CELLS = 100, 40
 """Along a side of the map."""
 _MOST_FAULTS: Final = 50
 _LONGEST_TEXT: Final = 400
@@ -61,13 +61,14 @@ def page_data(report: Report) -> dict[str, Any]:
     groups = grouped(report.snapshots, report.settings.interval)
     return {
         "verdict": {"state": told.state, "headline": told.headline, "sentences": [_clean(text) for text in told.sentences]},
-        "totals": {name: value for name, value in found.items() if name not in ("intervals", "latency_histogram", "examples")},
+        "totals": {name: value for name, value in found.items() if name not in ("intervals", "latency_histogram", "examples", "stages", "find_max")},
         "phases": _phases(report.snapshots),
         "series": _series(groups),
         "curves": {
             "planned": curve(report.figures.planned), "raw": curve(report.figures.raw), "others": curve(report.figures.fanout),
         },
         "map": _map(report.snapshots),
+        "steps": _steps(report),
         "faults": _faults(report),
         "parameters": _parameters(report),
         "machine": machine_facts() | {"backend": report.outcome.backend, "server": _server(report.snapshots)},
@@ -168,12 +169,18 @@ def _map(snapshots: Sequence[Snapshot]) -> dict[str, Any] | None:
         extent = extent.including(snapshot.positions)
     most = _MOST_PLACES // len(frames)
     shown = [(snapshot, _thinned(snapshot.positions, most)) for snapshot in frames]
+    places = max(len(positions) // 4 for _, positions in shown)
+    side = _MOST_CELLS
+    if places < max(snapshot.playing for snapshot in frames):
+        # Each stands for several. As many cells as players, or there would be holes that are none.
+        side = min(_MOST_CELLS, max(_FEWEST_CELLS, math.isqrt(places)))
     return {
         "tiles": extent.side,
-        "cells": extent.spots(_MOST_CELLS),
+        "cells": extent.spots(side),
         "colours": COLOURS,
         "frames": [
-            {"at": _short(snapshot.at), "playing": snapshot.playing, "places": _places(extent, positions)} for snapshot, positions in shown
+            {"at": _short(snapshot.at), "playing": snapshot.playing, "places": _places(extent, positions, side)}
+            for snapshot, positions in shown
         ],
     }
 
@@ -184,9 +191,25 @@ def _thinned(positions: bytes, most: int) -> bytes:
     return numbers[:: max(1, -(-len(numbers) // most))].tobytes()
 
 
-def _places(extent: Extent, positions: bytes) -> str:
-    cells = extent.cells(positions, _MOST_CELLS)
+def _places(extent: Extent, positions: bytes, side: int) -> str:
+    cells = extent.cells(positions, side)
     return base64.b64encode(bytes(part for cell in sorted(cells.elements()) for part in cell)).decode("ascii")
+
+
+def _steps(report: Report) -> dict[str, Any]:
+    """The stages of the run, or the steps of a search."""
+    search = report.find_max
+    if search is None:
+        rows = [
+            {"clients": stage.clients, "kind": f"{stage.seconds:g} s", **totals.as_json()} for stage, totals in report.stages
+        ]
+        for row in rows:
+            row["result"] = "held" if row["held"] and row["valid"] else "missed" if row["valid"] else "invalid"
+        return {"note": "Each stage is measured from when all its players have come.", "rows": rows}
+    rows = search.as_json()["steps"]
+    for row in rows:
+        row["kind"] += ", new connections" if row["fresh"] else ""
+    return {"note": f"The search for the most players: {search.sentence()}.", "rows": rows}
 
 
 def _faults(report: Report) -> list[dict[str, Any]]:
@@ -210,6 +233,11 @@ def _parameters(report: Report) -> dict[str, str]:
     for name, value in vars(settings).items():
         if name == "protocol":
             found[name] = _clean(settings.protocol.name)
+        elif name == "stages":
+            found[name] = ", ".join(f"{stage.clients} for {stage.seconds:g} s" for stage in settings.stages)
+        elif name == "find_max" and settings.find_max is not None:
+            wanted = vars(settings.find_max)
+            found["search"] = ", ".join(f"{part.replace('_', ' ')} {wanted[part]:g}" for part in wanted if part != "objectives")
         elif value is not None and value != ():
             found[name.replace("_", " ")] = _clean(f"{value:g}" if isinstance(value, float) else str(value))
     found["objectives"] = ", ".join(str(verdict.objective) for verdict in report.verdicts)

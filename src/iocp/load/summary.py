@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from .findmax import times
 from .words import duration, milliseconds, quantity
 
 if TYPE_CHECKING:
+    from .findmax import FindMaxReport
     from .report import Report, Verdict
 
 _SHARES = {"p50": "half of the", "p90": "90 of 100", "p99": "99 of 100", "p999": "999 of 1,000", "max": "all"}
@@ -26,7 +28,9 @@ def summary(report: Report) -> Summary:
     """Of a whole run."""
     missed = [verdict for verdict in report.verdicts if not verdict.held]
     timed = [verdict for verdict in report.verdicts if verdict.objective.name not in ("errors", "violations")]
-    if report.invalid:
+    if report.find_max is not None:
+        found = _search(report.find_max)
+    elif report.invalid:
         found = Summary("invalid", "Invalid: this run says nothing about the server")
         found.sentences += [f"{_capital(reason)}." for reason in report.invalid]
         found.sentences.append(
@@ -38,9 +42,31 @@ def summary(report: Report) -> Summary:
     else:
         found = Summary("held", "Held: the server did all that was asked of it" if timed else "Held: no errors and no violations")
         found.sentences += [_held(verdict) for verdict in timed]
-    if not timed:
+    if not timed and report.find_max is None:
         found.sentences.append("No limit was set for the latency (such as --slo p99=100ms), so none could be missed.")
     found.sentences += [*_load(report), *_latency(report), *_remarks(report)]
+    return found
+
+
+def _search(search: FindMaxReport) -> Summary:
+    """What a search came to."""
+    limits = ", ".join(str(objective) for objective in search.wanted.objectives)
+    if search.held is not None:
+        found = Summary("held", f"Held: {search.held:,} players")
+        found.sentences.append(f"So many did the server hold within {limits}, confirmed {times(search.confirmed)}.")
+    elif search.failed is not None:
+        found = Summary("missed", f"Missed: not even {search.failed:,} players were held")
+        found.sentences.append(f"The limits were {limits}.")
+    else:
+        found = Summary("invalid", "Invalid: no step of the search proved anything")
+    if search.failed is not None and search.held is not None:
+        found.sentences.append(f"With {search.failed:,} it did not ({times(search.failed_times)}): the limit lies between the two.")
+    if search.invalid_from is not None:
+        found.sentences.append(
+            f"From {search.invalid_from:,} players on the generator itself was too late, so that nothing is known of the server there."
+        )
+    if search.held is not None:
+        found.sentences.append(f"What follows is the last measurement with {search.held:,} players; the charts show the whole search.")
     return found
 
 
@@ -48,11 +74,14 @@ def _load(report: Report) -> list[str]:
     settings, outcome, figures = report.settings, report.outcome, report.figures
     doing = (
         f"kept {settings.window} sends under way each" if settings.window
+        else "sent once a second each" if settings.rate == 1
         else f"sent {settings.rate:g} times a second each" if settings.rate
         else "only listened"
     )  # fmt: skip
-    players = f"{outcome.most_playing:,}" + ("" if outcome.most_playing == settings.clients else f" of {settings.clients:,}")
-    text = f"{players} players {doing} for {duration(outcome.hold_seconds)}"
+    most = outcome.most_playing if report.find_max is None else report.playing
+    wanted = report.clients
+    seconds = outcome.hold_seconds if report.find_max is None else report.hold_seconds
+    text = f"{most:,}{'' if most == wanted else f' of {wanted:,}'} players {doing} for {duration(seconds)}"
     if figures.sent:
         text += f": {figures.sent:,} sends, {figures.answered:,} of them answered ({quantity(report.rate)} per second)"
     return [text + "."]
@@ -88,15 +117,15 @@ def _missed(verdict: Verdict) -> str:
     if objective.name in ("errors", "violations"):
         return f"There were {verdict.value or 0:,.0f} {objective.name}; at most {objective.limit:,.0f} were allowed."
     if verdict.value is None:
-        return f"{_capital(_name(verdict))} was to be at most {milliseconds(objective.limit)} ms, but nothing was measured."
+        return f"{_capital(_name(verdict))} was to be at most {objective.limit:g} ms, but nothing was measured."
     return (
-        f"{_share(objective.name)} were to come within {milliseconds(objective.limit)} ms: it took {milliseconds(verdict.value)} ms."
+        f"{_share(objective.name)} were to come within {objective.limit:g} ms: it took {milliseconds(verdict.value)} ms."
     )
 
 
 def _held(verdict: Verdict) -> str:
     name, limit = verdict.objective.name, verdict.objective.limit
-    return f"{_share(name)} were to come within {milliseconds(limit)} ms, and came within {milliseconds(verdict.value)} ms."
+    return f"{_share(name)} were to come within {limit:g} ms, and came within {milliseconds(verdict.value)} ms."
 
 
 def _share(name: str) -> str:

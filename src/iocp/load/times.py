@@ -26,7 +26,10 @@ class Times:
         return cls(Counter(dict(read["pairs"])), read["largest"])
 
     def __add__(self, other: Times) -> Times:
-        return Times(self.counts + other.counts, max(self.largest, other.largest))
+        # Copied and updated, not added: what is added up is long, and what is added to it short.
+        counts = self.counts.copy()
+        counts.update(other.counts)
+        return Times(counts, max(self.largest, other.largest))
 
     @property
     def total(self) -> int:
@@ -44,11 +47,10 @@ class Times:
         """p50, p90, p99, p999 and max in milliseconds; None where nothing was measured."""
         if not self.counts:
             return dict.fromkeys((*PERCENTILES, "max"))
-        histogram = self.histogram()
+        values = self.histogram().get_percentile_to_value_dict(list(PERCENTILES.values()))
         found: dict[str, float | None] = {
             # A bucket's upper end may lie above the largest value in it.
-            name: min(histogram.get_value_at_percentile(percentile), self.largest) / 1000
-            for name, percentile in PERCENTILES.items()
+            name: min(values[percentile], self.largest) / 1000 for name, percentile in PERCENTILES.items()
         }
         found["max"] = self.largest / 1000
         return found
