@@ -15,6 +15,8 @@ from .protocol import PORT
 from .terrain import MAX_SIZE
 from .world import MAX_VIEW
 
+_SERVE_WORLD: Final = 400
+_DEMO_WORLD: Final = 24
 _EXAMPLES: Final = """examples:
   iocp-chess serve                        a board of 400 x 400 on 127.0.0.1:3500, players kept in ./chess.sqlite
   iocp-chess serve --host 0.0.0.0 --show  for the whole network, with the board in this terminal
@@ -25,19 +27,27 @@ _EXAMPLES: Final = """examples:
   iocp-chess demo                         a server and 40 players, half a minute, to look at
   iocp-chess demo --players 400 --world 100 --rate 1
 
-exit codes: 0 all went well, 1 the demo found something wrong, 2 wrong arguments or the server cannot start
+exit codes: 0 all went well; 1 the demo found something wrong, a replay differs, or players could not be saved at the stop;
+2 wrong arguments, or it cannot start
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its exit code. Wrong arguments raise SystemExit(2), after a message that names the argument."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
     # Names and addresses in log lines are escaped, but the terminal may know still less.
     logging.basicConfig(
         level=logging.INFO if options.verbose else logging.WARNING,
         format="%(asctime)s %(levelname)s %(message)s",
         stream=sys.stderr,
     )
+    if options.command in ("serve", "demo") and options.map is not None and options.world is not None:
+        parser.error("argument --world: not allowed with argument --map, whose size is the world's")
+    if options.command == "serve" and options.scripts is not None and not options.npcs:
+        parser.error("argument --scripts: needs monsters, --npcs N")
+    if options.command == "serve" and options.db == "":
+        parser.error("argument --db: must be a file, a URL or none, not empty")
     # Imported here, so that --help and wrong arguments need no compiled core.
     if options.command == "serve":
         from .serve import ServeOptions, serve
@@ -48,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 port=options.port,
                 workers=options.workers,
                 backend=options.backend,
-                world=options.world,
+                world=options.world or _SERVE_WORLD,
                 seed=options.seed,
                 timed=options.timed,
                 name_encoding=options.name_encoding,
@@ -84,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             map_file=options.map,
             npcs=options.npcs,
             seconds=options.seconds,
-            world=options.world,
+            world=options.world or _DEMO_WORLD,
             rate=options.rate,
             seed=options.seed,
             workers=options.workers,
@@ -105,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="run the server until Ctrl-C or SIGTERM")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     serve.add_argument("--port", type=_whole(0, 65535), default=PORT, help="0: a free one (default %(default)s)")
-    _common(serve, world=400, obstacles_percent=0, npcs=0)
+    _common(serve, world=_SERVE_WORLD, obstacles_percent=0, npcs=0)
     kind = serve.add_mutually_exclusive_group()
     kind.add_argument(
         "--timed", action="store_true", default=True, help="until its first move, send a client timed moves (default)"
@@ -151,13 +161,13 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--rate", type=_number(0, 1000), default=2.0, help="moves per second and player (default %(default)g)"
     )
-    _common(demo, world=24, obstacles_percent=8, npcs=25)
+    _common(demo, world=_DEMO_WORLD, obstacles_percent=8, npcs=25)
     return parser
 
 
 def _common(parser: argparse.ArgumentParser, world: int, obstacles_percent: int, npcs: int) -> None:
     parser.add_argument(
-        "--world", type=_whole(1, MAX_SIZE), default=world, metavar="N", help="tiles along a side (default %(default)s)"
+        "--world", type=_whole(1, MAX_SIZE), metavar="N", help=f"tiles along a side (default {world})"
     )
     parser.add_argument("--view", type=_whole(1, MAX_VIEW), default=7, metavar="N", help="how far players see, in tiles (default %(default)s)")
     parser.add_argument(

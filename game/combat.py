@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from .world import World
 
 MOST_LEVEL: Final = 20
-"""So that experience fits the wire's i32."""
+MOST_EXP: Final = 2**31 - 1
+"""What the wire's i32 holds."""
 ATTACK_EVERY: Final = 0.5
 """Seconds between two attacks of a player."""
 HEAL_TICKS: Final = ticks(5.0)
@@ -42,13 +43,15 @@ class Combat:
         self.attacks = 0
         self.deaths = 0
         """Players killed by monsters."""
+        self.changed: dict[int, Piece] = {}
+        """Pieces whose values changed since the last tick."""
 
     def attack(self, player: Player) -> bool:
         """`player` hits all monsters on its own tile and the four next to it. False: too soon after the last time."""
         now = self._world.now
-        if now < player.next_attack:
+        if now < player.limits.next_attack:
             return False
-        player.next_attack = now + ATTACK_EVERY
+        player.limits.next_attack = now + ATTACK_EVERY
         self.attacks += 1
         for sector in self._world.view.sectors.around(player.x, player.y, 1):
             for monster in list(sector.awake.values()):
@@ -63,7 +66,7 @@ class Combat:
             self.tell(monster)
             return
         self._world.monsters.die(monster)
-        player.exp += monster.kind.exp
+        player.exp = min(MOST_EXP, player.exp + monster.kind.exp)
         while player.level < MOST_LEVEL and player.exp >= next_level(player.level):
             player.level += 1
             player.most_health = player.health = most_health(player.level)
@@ -99,12 +102,20 @@ class Combat:
             self.heal_later(player)
 
     def tell(self, piece: Piece) -> None:
-        """Tell a piece's values to those who see it and, if it is a player, to itself; if their clients know the packet."""
-        values = (piece.id, max(0, piece.health), piece.most_health, piece.level)
+        """Tell a player its own values at once, and at the next tick those of any piece to those who see it."""
+        self.changed[piece.id] = piece
         if isinstance(piece, Player) and piece.knows:
-            piece.session.send(pack_stat_change(*values, piece.exp))
-        packet = b""
-        for player in piece.watchers():
-            if player.knows:
-                packet = packet or pack_stat_change(*values, 0)
-                player.session.send(packet)
+            piece.session.send(_values(piece, piece.exp))
+
+    def flush(self) -> None:
+        """Tell the values that changed to those who see them and whose clients know the packet."""
+        multicast = self._world.view.sender.multicast
+        for piece in self.changed.values():
+            sessions = [player.session for player in piece.watchers() if player.knows]
+            if sessions:
+                multicast(sessions, _values(piece, 0))
+        self.changed.clear()
+
+
+def _values(piece: Piece, exp: int) -> bytes:
+    return pack_stat_change(piece.id, max(0, piece.health), piece.most_health, piece.level, exp)

@@ -57,13 +57,13 @@ class ServerProcess:
 
     def __init__(self, options: DemoOptions) -> None:
         command = [sys.executable, "-m", __package__, "serve", "--port", "0", "--until-eof"]
-        command += ["--world", str(options.world), "--seed", str(options.seed), "--workers", str(options.workers)]
+        command += ["--seed", str(options.seed), "--workers", str(options.workers)]
         command += ["--view", str(options.view), "--crowd", str(options.crowd), "--npcs", str(options.npcs)]
         command += ["--db", "none", "--move-interval", "0"]
         if options.map_file is not None:
             command += ["--map", str(options.map_file)]
         else:
-            command += ["--obstacles", str(options.obstacles)]
+            command += ["--world", str(options.world), "--obstacles", str(options.obstacles)]
         if options.backend is not None:
             command += ["--backend", options.backend]
         # A group of its own, so that Ctrl-C reaches only this process, which stops the server last.

@@ -21,6 +21,7 @@ start. Scripts are the operator's own code: they may do whatever Python may.
 
 from __future__ import annotations
 
+import linecache
 import logging
 import threading
 from collections.abc import Callable
@@ -53,8 +54,9 @@ class ScriptError(ValueError):
 class Kind:
     """One kind, made from `source`, the text of the file `script`. Raises ScriptError."""
 
-    def __init__(self, script: str, source: str) -> None:
+    def __init__(self, script: str, source: str, name_encoding: str = "utf-8") -> None:
         self.script = script
+        self._name_encoding = name_encoding
         self.world: World
         """Whose monsters are of this kind: given when the world is populated."""
         self.failed = False
@@ -63,9 +65,12 @@ class Kind:
     def install(self, source: str) -> None:
         """Take over another text of the same script. Raises ScriptError, and then nothing has changed."""
         names: dict[str, Any] = {"__name__": f"iocp.game.scripts.{self.script}"}
+        file = f"<script {self.script}.py>"
+        # So that tracebacks show the lines of what runs, and not of what the file has become since.
+        linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
         try:
-            exec(compile(source, f"{self.script}.py", "exec"), names)
-        except Exception as error:
+            exec(compile(source, file, "exec", dont_inherit=True), names)
+        except (Exception, SystemExit) as error:
             line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
             raise ScriptError(f"script {self.script}.py{line}: {type(error).__name__}: {error}") from error
         numbers = {name: self._number(names, name) for name in _NUMBERS}
@@ -74,7 +79,7 @@ class Kind:
             raise ScriptError(f"script {self.script}.py: there is no function step(me)")
         name = names.get("NAME", self.script)
         try:
-            self.packed_name = encode_name(name)
+            self.packed_name = encode_name(name, self._name_encoding)
         except (ProtocolError, AttributeError) as error:
             raise ScriptError(f"script {self.script}.py: NAME: {error}") from None
         self.name: str = name
@@ -102,25 +107,38 @@ class Kind:
 def read_scripts(folder: Path) -> dict[str, str]:
     """The texts of all scripts of a folder, by name without `.py`. Raises ScriptError."""
     try:
-        files = sorted(path for path in folder.iterdir() if path.suffix == ".py" and not path.name.startswith("_"))
+        files = _files(folder)
         if not files:
             raise ScriptError(f"there is no script (NAME.py) in {folder}")
-        return {path.stem: path.read_text(encoding="utf-8") for path in files}
+        return {path.stem: _text(path) for path in files}
     except (OSError, UnicodeDecodeError) as error:
         raise ScriptError(f"scripts in {folder} cannot be read: {error}") from None
+
+
+def _files(folder: Path) -> list[Path]:
+    """The scripts of a folder. Editors keep files of their own beside them, which begin with a dot or other marks."""
+    return sorted(path for path in folder.iterdir() if path.suffix == ".py" and path.stem.isidentifier() and path.stem[0] != "_")
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8-sig")
 
 
 class ScriptWatcher:
     """Looks every `every` seconds, on a thread of its own, whether scripts changed, and calls `changed(name, text)`.
 
-    `changed` is called on that thread; a text of None says that the file is gone.
+    known: the texts as they are in use, by name. `changed` is called on that thread; a text of None says that the file is gone.
     """
 
-    def __init__(self, folder: Path, changed: Callable[[str, str | None], object], every: float = 1.0) -> None:
+    def __init__(
+        self, folder: Path, known: dict[str, str], changed: Callable[[str, str | None], object], every: float = 1.0
+    ) -> None:
         self._folder = folder
         self._changed = changed
         self._every = every
-        self._known = self._stamps()
+        self._texts = dict(known)
+        self._stamps: dict[str, tuple[int, int]] = {}
+        self._failed: set[str] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="iocp-chess scripts", daemon=True)
 
@@ -134,32 +152,36 @@ class ScriptWatcher:
         if self._thread.is_alive():
             self._thread.join()
 
-    def _stamps(self) -> dict[str, tuple[int, int]]:
-        stamps = {}
-        try:
-            for path in sorted(self._folder.glob("*.py")):
-                if not path.name.startswith("_"):
-                    status = path.stat()
-                    stamps[path.stem] = (status.st_mtime_ns, status.st_size)
-        except OSError:
-            pass  # In the middle of being replaced: the next look sees it whole.
-        return stamps
-
     def _run(self) -> None:
         while not self._stop.wait(self._every):
-            now = self._stamps()
-            for name in now.keys() | self._known.keys():
-                if now.get(name) != self._known.get(name):
-                    self._tell(name, name in now)
-            self._known = now
+            try:
+                self.look()
+            except Exception:
+                log.exception("looking for changed scripts failed; it goes on")
 
-    def _tell(self, name: str, there: bool) -> None:
-        if not there:
+    def look(self) -> None:
+        """Look once."""
+        files = {path.stem: path for path in _files(self._folder)}
+        for name, path in files.items():
+            try:
+                status = path.stat()
+                stamp = (status.st_mtime_ns, status.st_size)
+                if self._stamps.get(name) == stamp:
+                    continue
+                text = _text(path)
+            except FileNotFoundError:
+                continue  # In the middle of being replaced: the next look sees it whole, or gone.
+            except (OSError, UnicodeDecodeError) as error:
+                if name not in self._failed:
+                    log.error("script %s.py cannot be read, and does as before: %s", name, error)
+                    self._failed.add(name)
+                continue
+            self._failed.discard(name)
+            self._stamps[name] = stamp
+            if self._texts.get(name) != text:
+                self._texts[name] = text
+                self._changed(name, text)
+        for name in self._texts.keys() - files.keys():
+            del self._texts[name]
+            self._stamps.pop(name, None)
             self._changed(name, None)
-            return
-        try:
-            text = (self._folder / f"{name}.py").read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            log.error("script %s.py cannot be read: %s", name, error)
-        else:
-            self._changed(name, text)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # By Direction: up, down, left, right (wire.md).
 STEPS: Final = ((0, -1), (0, 1), (-1, 0), (1, 0))
+_RESIGNED: Final = 5
+"""Steps until a way is looked for again where there was none."""
 _PATIENCE: Final = 3
 """Tiles that whoever is chased may be off the end of a way found, before a new one is looked for."""
 
@@ -23,7 +25,7 @@ _PATIENCE: Final = 3
 class Monster(Piece):
     """One monster. `number` counts from 0 over all monsters; `kind` is its script's."""
 
-    __slots__ = ("_foe", "_memory", "_way", "home_x", "home_y", "kind", "number")
+    __slots__ = ("_foe", "_memory", "_no_way", "_way", "home_x", "home_y", "kind", "number")
 
     def __init__(self, number: int, kind: Kind, home_x: int, home_y: int) -> None:
         super().__init__(MONSTER_IDS + number, kind.packed_name, kind.o_type)
@@ -35,7 +37,14 @@ class Monster(Piece):
         """Where it appeared first, and appears again after its death."""
         self._foe: Player | None = None
         self._way: list[tuple[int, int]] | None = None
+        self._no_way = 0
+        """Steps for which no way is looked for, after none was found."""
         self._memory: dict[str, object] | None = None
+
+    @property
+    def text(self) -> str:
+        """Its kind's name, for people."""
+        return self.kind.name
 
     @property
     def memory(self) -> dict[str, object]:
@@ -130,9 +139,13 @@ class Monster(Piece):
         first = along if abs(dx) >= abs(dy) else across
         if self.walk(first):
             return True
+        if self._no_way:
+            self._no_way -= 1
+            return False
         world = self.kind.world
         found = find_path(world.terrain, (self.x, self.y), (x, y), within=4 * world.view.radius)
         if not found:
+            self._no_way = _RESIGNED
             return False
         found.reverse()
         return self._follow(found)

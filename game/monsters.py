@@ -135,7 +135,7 @@ class Monsters:
             self.steps += 1
             try:
                 step(monster)
-            except Exception:
+            except (Exception, SystemExit):
                 kind.fail()
         self._world.agenda.after(kind.ticks, self._step, monster)
 

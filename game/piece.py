@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -69,6 +70,11 @@ class Piece:
         return pack_enter(self.id, self.name, self.o_type, self.x, self.y)
 
     @property
+    def text(self) -> str:
+        """Its name, for people."""
+        raise NotImplementedError
+
+    @property
     def watched(self) -> bool:
         """Whether any player has been told that it is there."""
         return any(self.audience)
@@ -89,12 +95,25 @@ class Piece:
         return max(abs(self.x - x), abs(self.y - y))
 
 
+@dataclass(slots=True)
+class Limits:
+    """When a player may do something again, in seconds of the world's clock, and how much it cheated lately."""
+
+    next_move: float = 0.0
+    next_attack: float = 0.0
+    next_chat: float = 0.0
+    next_teleport: float = 0.0
+    cheats: float = 0.0
+    """As of `cheats_at`."""
+    cheats_at: float = 0.0
+
+
 class Player(Piece):
     """A player's piece, from its connection's begin. Its id is the session's, never used again."""
 
     __slots__ = (
-        "cheats", "cheats_at", "ears", "exp", "gone", "healing", "knows", "next_attack", "next_chat", "next_move",
-        "next_teleport", "online", "ranked_at", "session", "shown", "text_name", "ticked", "timed", "told",
+        "ears", "exp", "gone", "healing", "knows", "limits", "online", "ranked_at", "session", "text_name", "ticked",
+        "timed", "told",
     )  # fmt: skip
 
     def __init__(self, session: iocp.Session, timed: bool) -> None:
@@ -109,23 +128,22 @@ class Player(Piece):
         self.ticked = False
         """Whether it hears of moves at ticks."""
         self.ears = Ears.of(timed, False)
-        self.shown = False
-        """Whether its first move has shown its kind."""
         self.knows = 0
         """The highest level of extended packets that it has shown to know (the login's `knows`)."""
         self.online = False
         """On the board: from its login until it leaves."""
         self.gone = False
         """It left or was cut: packets that were received with the last ones are ignored."""
-        self.next_move = self.next_attack = self.next_chat = self.next_teleport = 0.0
-        """When it may do these again, in seconds of the world's clock."""
-        self.cheats = 0.0
-        """How much it cheated lately, as of `cheats_at`."""
-        self.cheats_at = 0.0
+        self.limits = Limits()
         self.ranked_at = 0.0
         """When its crowd was ranked last."""
         self.healing = False
         """Whether it waits in the world's list of those who heal."""
+
+    @property
+    def text(self) -> str:
+        """Its name, for people."""
+        return self.text_name
 
     def hear(self, timed: bool, ticked: bool) -> None:
         """From now on be told of moves in another way."""

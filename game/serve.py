@@ -21,6 +21,7 @@ from iocp.runner import stopping_on_signals
 from .board import Board, Mark, Meter, Scene
 from .collector import spare_the_world
 from .kinds import ScriptError, ScriptWatcher
+from .loglimit import LogLimit
 from .metrics import Metrics, MetricsError
 from .piece import Piece
 from .progress import Progress
@@ -82,18 +83,20 @@ def serve(options: ServeOptions) -> int:
     """Run the server; the exit code. On the main thread, whose signal handlers it sets meanwhile."""
     began = time.process_time()
     try:
-        game, storage, writer = make_game(options)
+        game, storage, writer, scripts = make_game(options)
         server = _make_server(game, options)
     except UsageError as error:
         print(f"iocp-chess: {error}", file=sys.stderr)
         return 2
     raise_open_files()
     spare_the_world()
+    log.addFilter(LogLimit())
+    unsaved: list[int] = []
     # The last thing entered is the first to be left: the server stops before its players' last values are saved.
     with ExitStack() as stack:
         if storage is not None:
             storage.start()
-            stack.callback(_stop_storage, storage)
+            stack.callback(_stop_storage, storage, unsaved)
         if writer is not None:
             stack.callback(writer.close)
         stack.enter_context(stopping_on_signals(server))
@@ -112,17 +115,24 @@ def serve(options: ServeOptions) -> int:
             stack.callback(page.stop)
             print(f"metrics on http://{printed(options.host, page.port)}/metrics", file=sys.stderr, flush=True)
         if options.npcs:
-            watcher = ScriptWatcher(options.scripts, lambda name, text: server.post(_install, game, name, text))
+            watcher = ScriptWatcher(
+                options.scripts, scripts, lambda name, text: server.post(_install, game, name, text)
+            )
             watcher.start()
             stack.callback(watcher.stop)
         _serve(server, game, storage, options)
     print(summary(vitals(game, server, storage), game.counts.most_online, game.counts.online_at_stop,
                   time.process_time() - began), flush=True)  # fmt: skip
-    return 0
+    return 1 if unsaved else 0
 
 
-def make_game(options: ServeOptions) -> tuple[ChessServer, Storage | None, RecordingWriter | None]:
-    """The game as these options want it, with its database's players, and what it is recorded to. Raises UsageError."""
+def make_game(
+    options: ServeOptions,
+) -> tuple[ChessServer, Storage | None, RecordingWriter | None, dict[str, str]]:
+    """The game as these options want it, with its database's players, what it is recorded to, and its scripts' texts.
+
+    Raises UsageError.
+    """
     try:
         setting = Setting.read(
             map_file=options.map_file,
@@ -134,6 +144,7 @@ def make_game(options: ServeOptions) -> tuple[ChessServer, Storage | None, Recor
             crowd=options.crowd,
             move_interval=options.move_interval,
             percent=options.obstacles,
+            name_encoding=options.name_encoding,
         )
         began = time.monotonic()
         world = setting.build(Progress())
@@ -160,7 +171,7 @@ def make_game(options: ServeOptions) -> tuple[ChessServer, Storage | None, Recor
         else:
             world.keep = storage.save
     if options.record is None:
-        return ChessServer(world, **game_options), storage, None
+        return ChessServer(world, **game_options), storage, None, setting.scripts
     from .recorder import RecordingServer
     from .recording import RecordingError, RecordingWriter
 
@@ -168,7 +179,7 @@ def make_game(options: ServeOptions) -> tuple[ChessServer, Storage | None, Recor
         writer = RecordingWriter(options.record, setting, game_options)
     except RecordingError as error:
         raise UsageError(str(error)) from None
-    return RecordingServer(world, recording=writer, **game_options), storage, writer
+    return RecordingServer(world, recording=writer, **game_options), storage, writer, setting.scripts
 
 
 def _make_server(game: ChessServer, options: ServeOptions) -> iocp.Server:
@@ -180,10 +191,12 @@ def _make_server(game: ChessServer, options: ServeOptions) -> iocp.Server:
         raise UsageError(explain(error, options.host, options.port)) from None
 
 
-def _stop_storage(storage: Storage) -> None:
-    unsaved = storage.stop()
-    if unsaved:
-        print(f"iocp-chess: {unsaved:,} players could not be saved: see the log", file=sys.stderr)
+def _stop_storage(storage: Storage, unsaved: list[int]) -> None:
+    """Save what is left; how many players could not be is added to `unsaved`."""
+    left = storage.stop()
+    if left:
+        unsaved.append(left)
+        print(f"iocp-chess: {left:,} players could not be saved: see the log", file=sys.stderr)
 
 
 def _install(game: ChessServer, name: str, text: str | None) -> None:
@@ -204,7 +217,7 @@ def _serve(server: iocp.Server, game: ChessServer, storage: Storage | None, opti
     if options.until_eof:
         threading.Thread(target=_stop_at_eof, args=(server,), name="stdin", daemon=True).start()
     if options.show:
-        _show(server, game, where)
+        _show(server, game, storage, where)
         return
     with StatusLine(options.status) as status:
         while not server.wait(status.interval):
@@ -226,14 +239,14 @@ def _stop_at_eof(server: iocp.Engine) -> None:
     server.request_stop()
 
 
-def _show(server: iocp.Server, game: ChessServer, address: str) -> None:
+def _show(server: iocp.Server, game: ChessServer, storage: Storage | None, address: str) -> None:
     """Draw the board until the server is asked to stop. Scenes are made where handlers run, drawn on this thread."""
     board = Board()
     moves, packets = Meter(), Meter()
     newest: list[Scene] = []
 
     def look() -> None:
-        now = vitals(game, server, None)
+        now = vitals(game, server, storage)
         pieces: list[Piece] = [*game.world.players.values(), *game.world.monsters.awake.values()]
         status = [
             ("players", f"{now.players:,}"),
@@ -245,11 +258,9 @@ def _show(server: iocp.Server, game: ChessServer, address: str) -> None:
             ("backend", f"{server.backend}, {server.workers} workers"),
             ("up", f"{now.engine.uptime:,.0f} s"),
         ]
-        marks = [
-            Mark(piece.id, piece.x, piece.y, piece.name.rstrip(b"\0").decode(errors="replace"), o_type=piece.o_type)
-            for piece in pieces[:_MOST_MARKS]
-        ]
-        newest[:] = [Scene(f"chess on {address}", game.world.size, marks, status, obstacles=game.world.terrain)]
+        marks = [Mark(piece.id, piece.x, piece.y, piece.text, o_type=piece.o_type) for piece in pieces[:_MOST_MARKS]]
+        notes = [] if now.storage is None or now.storage.ok else [f"DATABASE: {now.storage.problem}"]
+        newest[:] = [Scene(f"chess on {address}", game.world.size, marks, status, notes, game.world.terrain)]
 
     timer = server.call_every(board.interval, look)
     with board:

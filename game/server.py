@@ -57,8 +57,8 @@ log = logging.getLogger("iocp.game")
 FRAMING: Final = iocp.Framing(length_bytes=1, counts_header=True, max_size=MAX_PACKET)
 """The lecture's framing, for servers and clients of this game (slide "packet format")."""
 CHEATS: Final = 100.0
-"""Refusals after which a session is cut. A move that comes too fast counts 1, one against a wall, as every player makes, 0.2;
-and `CHEATS_FORGIVEN` are forgiven each second."""
+"""Refusals after which a session is cut. What comes too fast counts 1, a move against a wall, as every player makes, 0.2, or
+nothing where moves have no limit; and `CHEATS_FORGIVEN` are forgiven each second."""
 CHEATS_FORGIVEN: Final = 5.0
 
 _UNPACK_MOVE = CS_MOVE.struct.unpack
@@ -219,7 +219,7 @@ class ChessServer(iocp.Handler):
             return self._move(player, request.direction, request.move_time)
         player.knows = max(player.knows, 1)
         if isinstance(request, Attack):
-            self.world.combat.attack(player)
+            self._refuse(player, None if self.world.combat.attack(player) else Refusal.TOO_FAST)
         elif isinstance(request, Chat):
             self._refuse(player, self.world.chat(player, decode_chat(request.text)))
         elif isinstance(request, Teleport):
@@ -285,11 +285,14 @@ class ChessServer(iocp.Handler):
         if refusal is None:
             return
         self.counts.refused[refusal] += 1
+        if not self.world.move_interval and refusal is not Refusal.TOO_FAST:
+            return  # Clients of the lab run into walls as fast as they can.
         now = self.world.now
-        forgiven = (now - player.cheats_at) * CHEATS_FORGIVEN
-        player.cheats_at = now
-        player.cheats = max(0.0, player.cheats - forgiven) + (1.0 if refusal is Refusal.TOO_FAST else 0.2)
-        if player.cheats > CHEATS:
+        limits = player.limits
+        forgiven = (now - limits.cheats_at) * CHEATS_FORGIVEN
+        limits.cheats_at = now
+        limits.cheats = max(0.0, limits.cheats - forgiven) + (1.0 if refusal is Refusal.TOO_FAST else 0.2)
+        if limits.cheats > CHEATS:
             raise ProtocolError(Violation.CHEATING, f"{player.text_name!a} keeps cheating, lastly: {refusal}")
 
     def _logout(self, player: Player) -> None:

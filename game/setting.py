@@ -27,6 +27,7 @@ class Setting:
     move_interval: float = 0.0
     percent: int = 0
     map_text: str | None = None
+    name_encoding: str = "utf-8"
     npcs: int = 0
     scripts: dict[str, str] = field(default_factory=dict)
 
@@ -57,7 +58,7 @@ class Setting:
             terrain.size, self.seed, terrain=terrain, view=self.view, crowd=self.crowd, move_interval=self.move_interval
         )
         if self.npcs:
-            kinds = [Kind(name, text) for name, text in sorted(self.scripts.items())]
+            kinds = [Kind(name, text, self.name_encoding) for name, text in sorted(self.scripts.items())]
             world.populate(self.npcs, kinds, lambda done: progress("monsters", done))
         return world
 

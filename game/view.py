@@ -58,7 +58,7 @@ class View:
         self.crowded: Final = CROWDED if crowd else sys.maxsize
         """Pieces in a sector above which a step does not look at each of them, but leaves it to the ranking."""
         self.ticked_from: Final = min(TICKED_FROM, crowd) if crowd else sys.maxsize
-        self.ticked_until: Final = self.ticked_from * 3 // 4
+        self.ticked_until: Final = max(1, self.ticked_from * 3 // 4)
         self.crowd: Final = Crowd(self)
         self.sender = sender
         self.wake = wake

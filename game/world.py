@@ -9,16 +9,17 @@ Positions are tiles, 0 at the top left, x to the right, y downwards. Several pie
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from enum import StrEnum
 from random import Random
 from typing import TYPE_CHECKING, Final
 
 from .agenda import TICK, Agenda, ticks
-from .combat import Combat, most_health
+from .combat import MOST_LEVEL, Combat, most_health
 from .monster import STEPS
 from .monsters import Monsters
-from .piece import Piece, Player
+from .piece import Limits, Piece, Player
 from .protocol import pack_chat, pack_move, pack_move_timed
 from .rescue import Record
 from .terrain import MAX_SIZE, Terrain
@@ -26,6 +27,8 @@ from .view import Sender, View
 
 if TYPE_CHECKING:
     from .kinds import Kind
+
+log = logging.getLogger("iocp.game")
 
 MAX_VIEW: Final = 100
 PACE_SLACK: Final = 0.5
@@ -35,6 +38,8 @@ TELEPORT_EVERY: Final = 1.0
 CHAT_EVERY: Final = 0.5
 SAVE_TICKS: Final = ticks(10.0)
 """Between two times that a player's record is given to the storage."""
+_LIMITS_TICKS: Final = ticks(60.0)
+"""For so long the limits of a player who left are remembered."""
 _FLUSH_TICKS: Final = 4
 """A crowd hears of moves at every so many ticks: 0.1 s."""
 
@@ -92,6 +97,8 @@ class World:
         self.players: Final[dict[int, Player]] = {}
         """Who is on the board, by id."""
         self.names: Final[dict[str, Player]] = {}
+        self._limits: dict[str, Limits] = {}
+        """Of those who left a moment ago."""
         self.records: dict[str, Record] = {}
         """What is kept of all players, online or not; given at the start."""
         self.keep: Callable[[Record], object] = lambda record: None
@@ -116,6 +123,7 @@ class World:
         if name in self.names:
             raise ValueError(f"player {name!a} is on the board already")
         player.text_name, player.name = name, packed_name
+        player.limits = self._limits.pop(name, player.limits)
         if not self.busy:
             self.agenda.tick = int(self.now / TICK)
         x, y = self._recall(player)
@@ -134,8 +142,8 @@ class World:
         if record is None:
             player.health = player.most_health = most_health(1)
             return self.terrain.random_open(self.generator)
-        player.level, player.exp = record.level, record.exp
-        player.most_health = most_health(record.level)
+        player.level, player.exp = min(record.level, MOST_LEVEL), record.exp
+        player.most_health = most_health(player.level)
         player.health = min(max(1, record.hp), player.most_health)
         if self.terrain.is_open(record.x, record.y):
             return record.x, record.y
@@ -143,18 +151,30 @@ class World:
 
     def leave(self, player: Player) -> None:
         """`player` is off the board; those who saw it are told."""
-        self._keep(player)
         player.online = False
         self.view.disappear(player)
         del self.players[player.id]
         del self.names[player.text_name]
+        self._keep(player)
+        # Whoever comes back at once has no other limits than before.
+        self._limits[player.text_name] = player.limits
+        self.agenda.after(_LIMITS_TICKS, self._forget_limits, (player.text_name, player.limits))
 
     def _keep(self, player: Player) -> None:
         name = player.text_name
-        record = Record(name, player.x, player.y, player.health, player.level, player.exp)
+        try:
+            record = Record(name, player.x, player.y, player.health, player.level, player.exp)
+        except ValueError as error:
+            log.error("player %a cannot be kept: %s", name, error)
+            return
         if self.records.get(name) != record:
             self.records[name] = record
             self.keep(record)
+
+    def _forget_limits(self, left: tuple[str, Limits]) -> None:
+        name, limits = left
+        if self._limits.get(name) is limits:
+            del self._limits[name]
 
     def _keep_later(self, player: Player) -> None:
         if player.online:
@@ -174,20 +194,21 @@ class World:
             return Refusal.NO_DIRECTION
         if self.move_interval:
             now = self.now
-            if player.next_move > now + PACE_SLACK:
+            limits = player.limits
+            if limits.next_move > now + PACE_SLACK:
                 return Refusal.TOO_FAST
         dx, dy = STEPS[direction]
         x, y = player.x + dx, player.y + dy
         if self.blocked[(y + 1) * self.stride + x + 1]:
             return Refusal.OBSTACLE if 0 <= x < self.size and 0 <= y < self.size else Refusal.OFF_THE_BOARD
         if self.move_interval:
-            player.next_move = (player.next_move if player.next_move > now else now) + self.move_interval
+            limits.next_move = (limits.next_move if limits.next_move > now else now) + self.move_interval
         self.view.step(player, x, y, news)
         return None
 
     def teleport(self, player: Player, x: int | None, y: int | None, news: list[bytes]) -> Refusal | None:
         """To tile x, y, or without them to an open tile of the seed's choice. None: it is done."""
-        if self.now < player.next_teleport:
+        if self.now < player.limits.next_teleport:
             return Refusal.TOO_FAST
         if x is None or y is None:
             x, y = self.terrain.random_open(self.generator)
@@ -195,7 +216,7 @@ class World:
             return Refusal.OFF_THE_BOARD
         elif not self.terrain.is_open(x, y):
             return Refusal.OBSTACLE
-        player.next_teleport = self.now + TELEPORT_EVERY
+        player.limits.next_teleport = self.now + TELEPORT_EVERY
         self.view.jump(player, x, y, news)
         return None
 
@@ -211,9 +232,10 @@ class World:
 
     def chat(self, player: Player, text: str) -> Refusal | None:
         """`player` says `text` to those who see it, and hears itself. None: it is done."""
-        if self.now < player.next_chat - 4 * CHAT_EVERY:
+        limits = player.limits
+        if self.now < limits.next_chat - 4 * CHAT_EVERY:
             return Refusal.TOO_FAST
-        player.next_chat = max(player.next_chat, self.now) + CHAT_EVERY
+        limits.next_chat = max(limits.next_chat, self.now) + CHAT_EVERY
         player.session.send(pack_chat(player.id, text))
         self.say(player, text)
         return None
@@ -233,7 +255,7 @@ class World:
     @property
     def busy(self) -> bool:
         """Whether ticks are needed: something is to be done later."""
-        return bool(self.agenda) or self.view.crowd.waiting
+        return bool(self.agenda) or self.view.crowd.waiting or bool(self.combat.changed)
 
     def run(self) -> None:
         """A tick: do all that is due at `now`. To be called every `TICK` seconds or so, while `busy`."""
@@ -241,6 +263,7 @@ class World:
         agenda, crowd = self.agenda, self.view.crowd
         flush = tick // _FLUSH_TICKS > agenda.tick // _FLUSH_TICKS
         agenda.run(tick)
+        self.combat.flush()
         if crowd.waiting:
             crowd.rank(self.now)
             if flush:

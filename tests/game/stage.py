@@ -66,12 +66,13 @@ class Stage:
         kinds: list[Kind] | None = None,
         timed: bool = True,
         truth: type[Truth] = Journal,
+        move_interval: float = 0.0,
     ) -> None:
         if not isinstance(monsters, int):
             terrain = GivenPlaces.open_board(size)
             terrain.places = iter(monsters)
             monsters = len(monsters)
-        self.world = World(size, seed, view=radius, crowd=crowd, terrain=terrain)
+        self.world = World(size, seed, view=radius, crowd=crowd, terrain=terrain, move_interval=move_interval)
         if monsters:
             self.world.populate(monsters, kinds or [Kind("stone", STONE)])
         self.time = 100.0
@@ -123,12 +124,12 @@ class Stage:
 
     def teleport(self, player: Player, x: int | None = None, y: int | None = None) -> None:
         """A teleport, which is never too soon."""
-        player.next_teleport = 0.0
+        player.limits.next_teleport = 0.0
         self.send(player, pack_teleport(x, y))
 
     def attack(self, player: Player) -> None:
         """An attack on all around, which is never too soon."""
-        player.next_attack = 0.0
+        player.limits.next_attack = 0.0
         self.send(player, pack_attack())
 
     def logout(self, player: Player) -> None:

@@ -87,7 +87,7 @@ class AnyCrowd(RuleBasedStateMachine):
         for _ in range(times):
             player = self.player(index)
             if player is not None:
-                player.next_attack = 0.0
+                player.limits.next_attack = 0.0
                 self.stage.send(player, pack_attack())
 
     @rule(index=st.integers(0, 99), how=st.sampled_from([Stage.logout, Stage.cut]), count=st.integers(1, 5))

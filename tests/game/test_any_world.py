@@ -84,7 +84,7 @@ class AnyWorld(RuleBasedStateMachine):
         for _ in range(times):
             player = self.player(index)
             if player is not None:
-                player.next_attack = 0.0
+                player.limits.next_attack = 0.0
                 self.stage.send(player, pack_attack(), pack_say("ha"))
 
     @precondition(lambda self: self.players)

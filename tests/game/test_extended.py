@@ -6,6 +6,7 @@ import pytest
 from chess_client import inwards
 from iocp import Reason
 from iocp.game.names import encode_name
+from iocp.game.piece import Limits
 from iocp.game.protocol import (
     Enter,
     Leave,
@@ -95,7 +96,7 @@ def test_a_teleport_is_seen_by_those_left_and_those_met_and_answered_with_the_pl
     anna.teleport(21, 21)
     assert here.seen() == [Enter(anna.id, encode_name("anna"), 0, 21, 21)]
     # A teleport a second: the time is the server's, so put it back rather than wait.
-    chess.server.post(lambda: setattr(chess.handler.world.names["anna"], "next_teleport", 0.0))
+    chess.server.post(lambda: setattr(chess.handler.world.names["anna"], "limits", Limits()))
     assert anna.teleport(71, 71) == (
         [Leave(here.id), Enter(there.id, encode_name("there"), 0, 70, 70)],
         Moved(anna.id, 71, 71, 0),
@@ -147,12 +148,37 @@ def test_a_session_that_keeps_cheating_is_cut_and_the_others_go_on(start_chess):
     chess.until(lambda: chess.server.stats().ended.get(Reason.PROTOCOL) == 1)
 
 
-def test_walking_into_walls_as_everybody_does_cuts_nobody(start_chess):
+def test_a_client_of_the_lab_runs_into_walls_as_fast_as_it_can(start_chess):
     chess = start_chess(size=1)
+    anna = chess.player("anna", timed=False)
+    for _ in range(10):
+        anna.send(*[pack_step(number % 5) for number in range(400)])
+        assert [anna.read() for _ in range(400)] == [Moved(anna.id, 0, 0, None)] * 400
+    assert not chess.handler.counts.violations
+    assert chess.handler.counts.refused.total() >= 4000
+
+
+def test_with_a_pace_walking_into_walls_as_everybody_does_cuts_nobody(start_chess):
+    chess = start_chess(world=World(1, 1, move_interval=0.1))
     anna = chess.player("anna", timed=False)
     anna.send(*[pack_step(number % 4) for number in range(400)])
     assert [anna.read() for _ in range(400)] == [Moved(anna.id, 0, 0, None)] * 400
     assert not chess.handler.counts.violations
+
+
+def test_coming_back_at_once_does_not_give_a_player_new_limits(start_chess):
+    chess = start_chess(world=World(8, 1, move_interval=60.0))
+    anna = chess.player("anna")
+    direction, x, y = inwards(anna)
+    assert anna.step(direction)[1] == Moved(anna.id, x, y, 0)
+    for leaves in (True, False):
+        if leaves:
+            anna.logout()
+            anna.read_to_end()
+        anna = chess.connect()
+        anna.login("anna")
+        assert anna.step(5 - direction)[1] == Moved(anna.id, x, y, 0), "refused: too fast"
+    assert chess.handler.counts.refused["too fast"] == 2
 
 
 def test_an_untimed_client_that_dies_is_told_its_new_place(start_chess):

@@ -7,9 +7,10 @@ import logging
 import iocp
 import pytest
 from boards import Game, kind, put
-from iocp.game.kinds import SCRIPTS, Kind, ScriptError, read_scripts
+from iocp.game.kinds import SCRIPTS, Kind, ScriptError, ScriptWatcher, read_scripts
 from iocp.game.piece import MONSTER_IDS
 from iocp.game.protocol import Enter, Leave, Moved, StatChange, pack_attack, pack_step
+from iocp.game.rescue import Record
 from iocp.game.terrain import Terrain
 from iocp.game.world import World
 
@@ -68,7 +69,7 @@ def test_when_all_players_have_left_the_world_has_nothing_to_do_any_more():
     anna = game.login("anna", (10, 10))
     game.run(1.0)
     game.server.on_disconnect(anna, iocp.Reason.PEER_CLOSED)
-    game.run(12.0)
+    game.run(61.0)
     assert not game.world.busy
     assert awake(game) == []
 
@@ -186,10 +187,12 @@ def test_a_monster_that_is_hit_often_enough_dies_gives_experience_and_comes_back
     anna, ben = game.login("anna", (10, 11), knows=1), game.login("ben", (12, 12))
     game.told(anna), game.told(ben)
     game.send(anna, pack_attack(), pack_attack())
+    game.run(0.5)
     assert game.told(anna) == [StatChange(MONSTER_IDS, 15, 25, 1, 0)], "the second came too soon"
+    assert game.server.counts.refused["too fast"] == 1
     for _ in range(2):
-        game.now += 0.5
         game.send(anna, pack_attack())
+        game.run(0.525)
     told = game.told(anna)
     assert told == [StatChange(MONSTER_IDS, 5, 25, 1, 0), Leave(MONSTER_IDS), StatChange(anna.id, 120, 120, 2, 120)]
     assert game.told(ben) == [Leave(MONSTER_IDS)]
@@ -207,6 +210,40 @@ def test_a_monster_out_of_reach_is_not_hit():
     game.send(anna, pack_attack())
     assert game.told(anna) == []
     assert game.world.monsters.awake[0].health == 20
+
+
+def test_experience_stops_at_what_the_wire_holds():
+    game = game_of("HEALTH = 1\nEXP = 1000000\ndef step(me): pass")
+    anna = game.login("anna", (10, 11), knows=1)
+    anna.data.exp, anna.data.level = 2**31 - 5, 20
+    game.send(anna, pack_attack())
+    assert (anna.data.exp, anna.data.level) == (2**31 - 1, 20)
+    game.server.on_disconnect(anna, iocp.Reason.PEER_CLOSED)
+    assert game.world.records["anna"].exp == 2**31 - 1
+    assert not game.world.players and not game.world.names
+
+
+def test_a_kept_player_of_an_impossible_level_plays_with_the_highest():
+    world = World(20)
+    world.records["anna"] = Record("anna", 5, 5, 30_000, 30_000, 0)
+    game = Game(world)
+    anna = game.login("anna", knows=1)
+    assert (anna.data.level, anna.data.health) == (20, 480)
+    anna.data.health = 1
+    world.combat.heal_later(anna.data)
+    game.run(5.1)
+    assert anna.data.health == 49
+
+
+def test_many_hits_in_one_tick_are_told_once():
+    game = game_of("HEALTH = 1000\ndef step(me): pass")
+    players = [game.login(f"p{number}", (10, 11), knows=1) for number in range(30)]
+    ben = game.login("ben", (12, 12), knows=1)
+    for player in players:
+        game.send(player, pack_attack())
+    game.told(ben)
+    game.run(0.1)
+    assert game.told(ben) == [StatChange(MONSTER_IDS, 700, 1000, 1, 0)]
 
 
 # Scripts
@@ -299,6 +336,82 @@ def test_a_script_that_cannot_be_used_is_an_error_that_names_it(source, says):
     with pytest.raises(ScriptError, match=r"bad\.py") as caught:
         Kind("bad", source)
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("source", ["raise SystemExit(0)", "def step(me): raise SystemExit(0)"])
+def test_a_script_cannot_end_the_server(source):
+    if "step" not in source:
+        with pytest.raises(ScriptError, match="SystemExit"):
+            Kind("bad", source)
+        return
+    game = game_of(source)
+    game.login("anna", (10, 10))
+    game.run(2.0)
+    assert game.world.monsters.kinds[0].failed
+
+
+def test_scripts_may_use_dataclasses_and_begin_with_a_byte_order_mark(tmp_path):
+    source = "from dataclasses import dataclass\n@dataclass\nclass Plan:\n    x: int = 0\ndef step(me): Plan()\n"
+    (tmp_path / "planner.py").write_text(source, encoding="utf-8-sig")
+    assert Kind("planner", read_scripts(tmp_path)["planner"]).step is not None
+
+
+def test_names_of_monsters_are_in_the_servers_encoding():
+    assert Kind("wolf", "NAME = '늑대'\ndef step(me): pass", "cp949").packed_name == "늑대".encode("cp949").ljust(10, b"\0")
+    with pytest.raises(ScriptError, match="cp949"):
+        Kind("wolf", "NAME = 'é'\ndef step(me): pass", "cp949")
+
+
+class Changes:
+    """What a watcher told; `look()` lets it look once."""
+
+    def __init__(self, folder):
+        self.told = []
+        self.watcher = ScriptWatcher(folder, read_scripts(folder), lambda name, text: self.told.append((name, text)))
+
+    def look(self):
+        self.watcher.look()
+        told, self.told = self.told, []
+        return told
+
+
+def test_the_watcher_tells_of_changes_and_of_nothing_else(tmp_path):
+    (tmp_path / "wolf.py").write_text("one")
+    (tmp_path / "cow.py").write_text("cow")
+    changes = Changes(tmp_path)
+    (tmp_path / "wolf.py").write_text("two!")
+    assert changes.look() == [("wolf", "two!")], "also what changed before the first look"
+    assert changes.look() == []
+    (tmp_path / "cow.py").touch()
+    assert changes.look() == [], "the same text again"
+    (tmp_path / "new.py").write_text("new")
+    assert changes.look() == [("new", "new")]
+    (tmp_path / "wolf.py").unlink()
+    assert changes.look() == [("wolf", None)]
+
+
+def test_what_editors_leave_beside_a_script_is_no_script(tmp_path):
+    (tmp_path / "wolf.py").write_text("one")
+    changes = Changes(tmp_path)
+    for name in (".#wolf.py", "#wolf#.py", ".wolf.py", "_notes.py", "wolf.py~"):
+        (tmp_path / name).write_text("other")
+    try:
+        (tmp_path / ".#cow.py").symlink_to(tmp_path / "nowhere")
+        (tmp_path / "dangling.py").symlink_to(tmp_path / "nowhere")
+    except (OSError, NotImplementedError):
+        pass  # Windows, without the right to make links.
+    assert changes.look() == []
+
+
+
+def test_a_script_that_cannot_be_read_is_tried_again_and_logged_once(tmp_path, caplog):
+    (tmp_path / "wolf.py").write_text("one")
+    changes = Changes(tmp_path)
+    (tmp_path / "wolf.py").write_bytes(b"\xff\xfe broken")
+    assert changes.look() == [] and changes.look() == []
+    assert len(caplog.records) == 1 and "wolf.py" in caplog.text
+    (tmp_path / "wolf.py").write_text("three")
+    assert changes.look() == [("wolf", "three")]
 
 
 def test_a_folder_without_scripts_or_that_is_not_there_is_an_error(tmp_path):

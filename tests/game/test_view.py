@@ -167,7 +167,7 @@ def test_a_login_under_the_same_name_is_a_leave_and_an_enter():
 
 
 def test_whoever_was_cut_for_cheating_is_told_no_more():
-    stage = Stage(40)
+    stage = Stage(40, move_interval=0.1)
     near, ben = stage.login("near", (1, 1)), stage.login("ben", (0, 0))
     stage.hush()
     for _ in range(600):
@@ -242,6 +242,7 @@ def test_others_are_told_only_what_their_clients_know():
     plain, knows = stage.login("plain", (10, 10)), stage.login("knows", (10, 10), knows=1)
     stage.hush()
     stage.attack(knows)
+    stage.ticks(1)
     stage.send(knows, pack_say("take that"))
     assert [type(news) for news in stage.news(plain)] == []
     assert [type(news).__name__ for news in stage.news(knows)] == ["StatChange", "Said"]
@@ -297,13 +298,14 @@ def test_the_death_of_a_monster_and_its_return():
     stage.hush()
     for _ in range(2):
         stage.attack(anna)
+        stage.ticks(1)
     assert stage.news(ben) == [Leave(MONSTER_IDS)]
     assert stage.news(far) == []
     assert stage.news(anna) == [
         StatChange(MONSTER_IDS, 10, 20, 1, 0), Leave(MONSTER_IDS), StatChange(anna.id, 100, 100, 1, 5),
     ]  # fmt: skip
     assert stage.world.monsters.dead == 1
-    stage.ticks(1199)
+    stage.ticks(1198)
     stage.step(ben, RIGHT)
     stage.hush()
     stage.ticks(2)
