@@ -206,17 +206,18 @@ function map() {
     // Of many players a part is in the frame: each stands for several.
     return { counts, weight: places.length ? Math.max(1, frame.playing * 2 / places.length) : 1 };
   });
-  const most = counted.reduce((largest, { counts, weight }) => Math.max(largest, Math.max(...counts) * weight), 8);
+  const most = counted.reduce((largest, { counts }) => Math.max(largest, Math.max(...counts)), 8);
+  const weight = Math.max(...counted.map(frame => frame.weight));
   const scale = 8 * Math.max(1, Math.round(100 / cells));
   canvas.width = canvas.height = cells * scale;
 
   function show(index) {
-    const { counts, weight } = counted[index];
+    const { counts } = counted[index];
     pen.fillStyle = colours[0];
     pen.fillRect(0, 0, canvas.width, canvas.height);
     counts.forEach((count, place) => {
       if (!count) return;
-      const step = 2 + Math.round(Math.log(Math.max(1, count * weight)) / Math.log(most) * (colours.length - 3));
+      const step = 2 + Math.round(Math.log(count) / Math.log(most) * (colours.length - 3));
       pen.fillStyle = colours[Math.min(step, colours.length - 1)];
       pen.fillRect(place % cells * scale, Math.floor(place / cells) * scale, scale, scale);
     });
@@ -242,10 +243,10 @@ function map() {
   slider.max = frames.length - 1;
   slider.addEventListener("input", () => { stop(); show(Number(slider.value)); });
   const legend = at("map-legend");
-  element("span", legend, `${tiles} × ${tiles} tiles seen.  Players in a spot: 1`);
+  element("span", legend, `${tiles} × ${tiles} tiles seen. Players in a spot: ${weight > 1.05 ? "about " : ""}${digits(Math.round(weight))}`);
   const swatches = element("span", legend, undefined, "swatches");
   for (const colour of colours.slice(2)) element("span", swatches, undefined, "swatch").style.background = colour;
-  element("span", legend, digits(Math.round(most)));
+  element("span", legend, digits(Math.round(most * weight)));
   show(frames.length - 1);
 }
 

@@ -20,6 +20,7 @@ from rich.text import Text
 from .density import Extent
 from .lines import report_lines
 from .pictures import bar, columns, density_map, legend, map_side
+from .settings import Stage
 from .snapshot import Figures, Snapshot
 from .words import duration, milliseconds, printable, quantity, size
 
@@ -91,6 +92,8 @@ class Picture:
         self._settings = settings
         self._now = Snapshot(at=0.0, seconds=0.0, phase="ramp", playing=0)
         self._hold_began: float | None = None
+        self._stage = 0
+        self._notes: list[str] = []
         self._all = Figures()
         self._history: list[tuple[float, float]] = []
         self._errors: Counter[str] = Counter()
@@ -100,12 +103,15 @@ class Picture:
 
     def add(self, snapshot: Snapshot) -> None:
         """The next interval."""
-        if snapshot.phase == "ramp":
+        if snapshot.phase == "ramp" or snapshot.stage != self._stage:
             self._hold_began = None
-        elif self._hold_began is None:
-            # The measured window shows itself alone.
-            self._hold_began = self._now.at
+        if snapshot.phase == "hold" and self._hold_began is None:
+            # A measured window shows itself alone.
+            self._hold_began = snapshot.at - snapshot.seconds
             self._all = Figures()
+        self._stage = snapshot.stage
+        if snapshot.note:
+            self._notes.append(printable(snapshot.note))
         self._all += snapshot.measured if self._hold_began is not None else snapshot.others
         self._errors += snapshot.errors
         self._violations += snapshot.violations
@@ -125,7 +131,7 @@ class Picture:
         shows_map = bool(self._now.positions) and side >= 12
         side = map_side(self._extent, side) if shows_map else 0
         left = width - (side + 2 if shows_map else 0)
-        latency = body - _PLAYERS - _MACHINES
+        latency = body - _PLAYERS - _MACHINES - self._has_stages
         figures = Group(self._players(left), self._latency(left, latency), self._machines(left))
         grid = Table.grid()
         grid.add_column(width=left)
@@ -150,23 +156,37 @@ class Picture:
         done = round(share * width)
         return Text.assemble(title, "\n", ("━" * done, colour), ("━" * (width - done), "#30363d"))
 
+    @property
+    def _has_stages(self) -> bool:
+        return bool(self._settings.stages or self._settings.find_max)
+
     def _progress(self) -> tuple[float, float | None]:
-        """How much of the phase is over, and how many seconds are left if that is known."""
+        """How much of the phase is over, and how many seconds are left of the run if that is known."""
         settings, now = self._settings, self._now
+        stages = settings.stages or (() if settings.find_max else (Stage(settings.clients, settings.duration),))
+        known = now.stage < len(stages)
+        later = sum(stage.seconds for stage in stages[now.stage + 1 :])
         if now.phase == "ramp":
-            share = min(1.0, now.playing / settings.clients)
-            return share, settings.duration + (settings.clients / settings.ramp - now.at if settings.ramp else 0.0)
-        if now.phase == "drain":
+            share = min(1.0, now.playing / self._wanted)
+            coming = max(0, self._wanted - now.playing) / settings.ramp if settings.ramp else 0.0
+            return share, coming + stages[now.stage].seconds + later if known else None
+        if now.phase == "drain" or not known:
             return 1.0, None
         over = now.at - (self._hold_began or 0.0)
-        return min(1.0, over / settings.duration), max(0.0, settings.duration - over)
+        seconds = stages[now.stage].seconds
+        return min(1.0, over / seconds), max(0.0, seconds - over) + later
+
+    @property
+    def _wanted(self) -> int:
+        """Players there are to be now."""
+        return self._now.wanted or self._settings.clients
 
     def _players(self, width: int) -> Panel:
-        now, clients = self._now, self._settings.clients
+        now = self._now
         seconds = now.seconds or 1.0
         sent = (now.measured.sent + now.others.sent) / seconds
-        count = f" {now.playing:,} of {clients:,}"
-        first = bar(now.playing / clients, max(4, width - 4 - len(count)), _LOWER).append(count, "bold on default")
+        count = f" {now.playing:,} of {self._wanted:,}"
+        first = bar(now.playing / self._wanted, max(4, width - 4 - len(count)), _LOWER).append(count, "bold on default")
         rates = Text()
         for name, value in (
             ("sent", f"{quantity(sent)}/s"),
@@ -174,7 +194,12 @@ class Picture:
             ("", f"{size(now.bytes / seconds)}/s"),
         ):
             rates.append(f"{name} " if name else "", _QUIET).append(value, "bold").append("   ")
-        return _panel("players", [first, rates], width, _PLAYERS)
+        lines = [first, rates]
+        if self._has_stages:
+            part = "step" if self._settings.find_max else "stage"
+            lines.append(Text(self._notes[-1] if self._notes else f"{part} 1: nothing is known yet", _FAIR))
+        title = f"players, {'step' if self._settings.find_max else 'stage'} {now.stage + 1}" if self._has_stages else "players"
+        return _panel(title, lines, width, _PLAYERS + self._has_stages)
 
     def _latency(self, width: int, height: int) -> Panel:
         now = self._now.measured + self._now.others
@@ -193,12 +218,13 @@ class Picture:
         room = width - 11
         settings = self._settings
         expected = (settings.duration + (settings.clients / settings.ramp if settings.ramp else 0.0)) / settings.interval + 2
-        thick = max(1, min(_THICKEST, int(room / expected)))
+        thick = max(1, min(_THICKEST, int(room / expected))) if not self._has_stages else 1
         most = max((upper for _, upper in self._history[-(room // thick) :]), default=0.0)
         rows = columns(self._history, most, room, height, (_LOWER, _UPPER), thick)
         labels = [""] * height
         labels[0] = milliseconds(most) if most else ""
-        labels[-1] = "p50 p99" if height == 2 else "0"
+        if height > 1:
+            labels[-1] = "p50 p99" if height == 2 else "0"
         if height > 2:
             labels[height // 2] = "p50 p99"
         found = []

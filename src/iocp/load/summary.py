@@ -36,9 +36,13 @@ def summary(report: Report) -> Summary:
         found.sentences.append(
             "What was measured is the generator's own delay. Try fewer players, or another machine or more processors for the generator."
         )
-    elif missed:
-        found = Summary("missed", "Missed: " + " and ".join(f"{_name(verdict)} {_value(verdict)}" for verdict in missed[:2]))
+    elif not report.held:
+        stages = [index + 1 for index, (_, totals) in enumerate(report.stages) if not totals.held]
+        what = " and ".join(f"{_name(verdict)} {_value(verdict)}" for verdict in missed[:2])
+        found = Summary("missed", f"Missed: {what or 'in a part of the run'}")
         found.sentences += [_missed(verdict) for verdict in missed]
+        if stages:
+            found.sentences.append(f"Missed in stage {', '.join(map(str, stages))} of {len(report.stages)}.")
     else:
         found = Summary("held", "Held: the server did all that was asked of it" if timed else "Held: no errors and no violations")
         found.sentences += [_held(verdict) for verdict in timed]
@@ -80,8 +84,7 @@ def _load(report: Report) -> list[str]:
     )  # fmt: skip
     most = outcome.most_playing if report.find_max is None else report.playing
     wanted = report.clients
-    seconds = outcome.hold_seconds if report.find_max is None else report.hold_seconds
-    text = f"{most:,}{'' if most == wanted else f' of {wanted:,}'} players {doing} for {duration(seconds)}"
+    text = f"{most:,}{'' if most == wanted else f' of {wanted:,}'} players {doing} for {duration(report.hold_seconds)}"
     if figures.sent:
         text += f": {figures.sent:,} sends, {figures.answered:,} of them answered ({quantity(report.rate)} per second)"
     return [text + "."]
