@@ -146,6 +146,14 @@ class Generator(Handler):
         """Plan no sends from then on."""
         self._crowd.end(at)
 
+    def _close(self, end: bool) -> None:
+        """Measure no longer what is planned from now on; `end`: and plan no more."""
+        # By the clock of this thread: an order that named a time would come after some sends that it should have forbidden.
+        self._until = max(self._from, min(self._until, clock()))
+        self._crowd.measure(self._from, self._until)
+        if end:
+            self._crowd.end(self._until)
+
     def _watch_answers(self, on: bool) -> None:
         """Count from now on what is unanswered."""
         self._watching, self._watched = on, 0.0
@@ -173,6 +181,7 @@ class Generator(Handler):
             orders: dict[str, Callable[..., None]] = {
                 "players": self._players,
                 "measure": self._measure,
+                "close": self._close,
                 "end": self._end,
                 "watch": self._watch_answers,
                 "report": self._report,

@@ -228,9 +228,7 @@ class Run:
     def _close_window(self, *, end: bool) -> None:
         """Now, and not when it would have ended: what was planned until now is measured. `end`: and no more is planned."""
         self._hold_ends = max(clock(), self._hold_began)
-        self.crew.tell("measure", self._hold_began, self._hold_ends)
-        if end:
-            self.crew.tell("end", self._hold_ends)
+        self.crew.tell("close", end)
 
     def _finish(self) -> Iterator[Snapshot]:
         self.crew.tell("finish", self._stage)

@@ -1,0 +1,61 @@
+"""A chess server of which the tests know what it can do: up to so many players it answers at once, above that too late."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict, deque
+
+from chess_server import ChessServer, Faults, Player
+
+
+class LimitedServer(ChessServer):
+    """`capacity`: players whose moves it answers at once; with one more every answer comes `delay` seconds late.
+
+    Nobody hears of the others: what a hundred players cost would else be that of this server and no choice of the test's.
+    """
+
+    def __init__(self, capacity: int = 1_000_000, delay: float = 0.4, faults: Faults | None = None) -> None:
+        super().__init__(faults)
+        self.capacity = capacity
+        self.delay = delay
+        self.names: Counter[bytes] = Counter()
+        self.sources: Counter[str] = Counter()
+        self.most_online = 0
+        self._owed: defaultdict[Player, deque[bytes]] = defaultdict(deque)
+        self._busy_until: dict[Player, float] = {}
+
+    def _told(self, player: Player, kind: int, body: bytes) -> None:
+        if kind == 0:
+            self.names[body.rstrip(b"\0")] += 1
+            self.sources[player.writer.get_extra_info("peername")[0]] += 1
+        super()._told(player, kind, body)
+        self.most_online = max(self.most_online, len(self.online))
+
+    def _login(self, player: Player) -> None:
+        others, self.online = self.online, []
+        super()._login(player)
+        self.online = [*others, *self.online]
+
+    def _tell_others(self, player: Player, stamp: int) -> None:
+        pass
+
+    def _answer(self, player: Player, answer: bytes) -> None:
+        # Never before what was owed earlier: answers come in order.
+        now = self._loop.time()
+        owed = self._owed[player]
+        due = max(now + (self.delay if len(self.online) > self.capacity else 0.0), self._busy_until.get(player, 0.0))
+        if due > now or owed:
+            self._busy_until[player] = due
+            owed.append(answer)
+            self._loop.call_at(due, self._send_next, player)
+        else:
+            player.send(answer)
+
+    def _send_next(self, player: Player) -> None:
+        answer = self._owed[player].popleft()
+        if player.online:
+            player.send(answer)
+
+    def _leave(self, player: Player) -> None:
+        if player.online:
+            player.online = False
+            self.online.remove(player)

@@ -1,0 +1,222 @@
+"""The search finds the number of players that a server can do, where that number is known."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from limited_server import LimitedServer
+from playing import Play
+
+from iocp.load.cli import main
+from iocp.load.objective import parse_objectives
+from iocp.load.report import HELD, INVALID, MISSED
+from iocp.load.run import Run
+from iocp.load.search import Judgement, Search, Step
+from iocp.load.settings import FindMax
+
+# The median and not p99: the machine that runs the tests may stop for a while, and the answer is still to be known.
+OBJECTIVES = parse_objectives("p50=200ms")
+QUICK = {"hold": 0.3, "confirm_hold": 0.4, "settle": 0.02}
+
+
+def searched(search: Search, judge: Callable[[Step], Judgement]) -> Search:
+    while (step := search.next()) is not None:
+        search.record(step, judge(step))
+    return search
+
+
+# ---- the decisions alone ----
+
+
+@given(capacity=st.integers(0, 100_000), start=st.integers(1, 50_000), limit=st.integers(1, 100_000), precision=st.floats(0, 0.2))
+def test_interval_contains_the_capacity_and_is_as_narrow_as_asked(capacity: int, start: int, limit: int, precision: float) -> None:
+    search = searched(Search(start, limit, precision), lambda step: "held" if step.clients <= capacity else "failed")
+    assert all(1 <= step.clients <= limit for step, _ in search.steps)
+    if capacity >= limit:
+        assert (search.held, search.failed) == (limit, None)
+    elif capacity == 0:
+        assert (search.held, search.failed) == (None, 1)
+    elif search.held is None:
+        assert search.failed is not None and search.failed > capacity  # halved past it down to ... nothing
+        pytest.fail("a capacity that is there was not found")
+    else:
+        assert search.failed is not None
+        assert search.held <= capacity < search.failed
+        assert search.failed - search.held <= max(1, precision * search.held)
+        assert search.times(search.failed, "failed") >= 2
+    if search.held is not None:
+        confirmations = [step for step, _ in search.steps if step.kind == "confirm" and step.clients == search.held]
+        assert [step.fresh for step in confirmations] == [False, True]
+        assert search.times(search.held, "held", "confirm") == 2
+
+
+@given(capacity=st.integers(2, 5_000), hiccup=st.integers(0, 12))
+def test_one_hiccup_does_not_lower_the_result(capacity: int, hiccup: int) -> None:
+    """A single step that fails below the capacity is found out: at the end it is tried again."""
+    steps = 0
+
+    def judge(step: Step) -> Judgement:
+        nonlocal steps
+        steps += 1
+        return "held" if step.clients <= capacity and steps != hiccup else "failed"
+
+    search = searched(Search(10, 10_000), judge)
+    assert search.held is not None and search.failed is not None
+    assert search.held <= capacity < search.failed
+
+
+@given(st.lists(st.sampled_from(["held", "failed", "invalid"]), min_size=100, max_size=100))
+def test_search_ends_whatever_comes(judgements: list[Judgement]) -> None:
+    verdicts = iter(judgements)
+    search = searched(Search(10, 10_000), lambda step: next(verdicts))
+    if search.held is not None and search.failed is not None:
+        assert search.held < search.failed
+
+
+def test_confirmation_that_fails_sends_the_search_below() -> None:
+    """Short steps hold up to 100, long ones only up to 80."""
+    search = searched(
+        Search(10, 1000), lambda step: "held" if step.clients <= (100 if step.kind == "probe" else 80) else "failed"
+    )
+    assert search.held is not None and search.failed is not None
+    assert search.held <= 80 < search.failed
+    assert search.times(search.held, "held", "confirm") == 2
+
+
+def test_late_generator_ends_the_search_where_it_was_late() -> None:
+    search = searched(Search(10, 1000), lambda step: "held" if step.clients < 50 else "invalid")
+    assert search.failed is None
+    assert search.invalid_from is not None and search.held is not None
+    assert search.held < 50 <= search.invalid_from
+    assert [judgement for _, judgement in search.steps].count("invalid") == 1
+    assert search.times(search.held, "held", "confirm") == 2
+    assert searched(Search(10, 1000), lambda step: "invalid").held is None
+
+
+# ---- against servers ----
+
+
+def test_capacity_of_a_server_is_found(play: Play) -> None:
+    capacity = 37
+    with LimitedServer(capacity) as server:
+        wanted = FindMax(OBJECTIVES, start=24, limit=200, **QUICK)
+        report = play(server.port, clients=200, rate=20, find_max=wanted, slo="p50=200ms")
+    found = report.find_max
+    assert found is not None
+    assert (found.held, found.failed) == (capacity, capacity + 1), found.sentence()
+    assert (found.confirmed, found.failed_times) == (2, 2)
+    assert found.sentence() == "held 37 (confirmed 2 times) .. failed 38 (2 times)"
+    assert report.exit_code == HELD
+    # The report's own figures are those of the last confirmation.
+    assert report.clients == report.playing == capacity
+    assert report.latency["p50"] is not None and report.latency["p50"] < 200
+    assert report.figures.sent == capacity * 8
+    # In each step as many players were there as it says; fresh ones were all new connections.
+    assert [step.totals.playing for step in found.steps] == [step.step.clients for step in found.steps]
+    fresh = sum(step.step.clients for step in found.steps if step.step.fresh)
+    assert fresh == 37 + 38
+    assert sum(server.names.values()) >= fresh + max(step.step.clients for step in found.steps)
+    for step in found.steps:
+        assert step.totals.course_delay >= 0 and step.totals.figures.sent > 0
+
+
+def test_server_that_holds_nothing_is_a_missed_objective(play: Play) -> None:
+    with LimitedServer(0) as server:
+        report = play(server.port, clients=50, rate=20, find_max=FindMax(OBJECTIVES, start=5, limit=50, **QUICK))
+    assert report.find_max is not None
+    assert (report.find_max.held, report.find_max.failed) == (None, 1)
+    assert report.exit_code == MISSED
+
+
+def test_step_with_a_late_generator_is_not_the_server_s_failure(play: Play) -> None:
+    def during(run: Run) -> None:
+        snapshot = run.history[-1]
+        if snapshot.wanted >= 9 and snapshot.phase == "ramp":
+            run.crew.members[0]._client.call_later(0.15, time.sleep, 0.4)  # type: ignore[attr-defined]
+
+    with LimitedServer() as server:
+        report = play(
+            server.port, clients=50, rate=20, lateness_limit=0.2, during=during,
+            find_max=FindMax(OBJECTIVES, start=6, limit=50, hold=0.5, confirm_hold=0.5, settle=0.05),
+        )  # fmt: skip
+    found = report.find_max
+    assert found is not None
+    assert (found.held, found.failed, found.invalid_from) == (6, None, 9)
+    assert "invalid from 9 on" in found.sentence()
+    assert report.exit_code == HELD
+
+
+def test_search_in_which_nothing_could_be_decided_is_exit_code_3(play: Play) -> None:
+    def during(run: Run) -> None:
+        if run.history[-1].phase == "ramp":
+            run.crew.members[0]._client.call_later(0.05, time.sleep, 0.2)  # type: ignore[attr-defined]
+
+    with LimitedServer() as server:
+        report = play(
+            server.port, clients=50, rate=20, lateness_limit=0.02, during=during,
+            find_max=FindMax(OBJECTIVES, start=6, limit=50, hold=0.4, settle=0.0),
+        )  # fmt: skip
+    assert report.find_max is not None and report.find_max.held is None
+    assert report.exit_code == INVALID
+
+
+def test_interrupted_search_tells_what_it_found_until_then(play: Play) -> None:
+    def during(run: Run) -> None:
+        search = run.outcome().search
+        if search is not None and search.failed is not None:
+            run.stop()
+
+    with LimitedServer(10) as server:
+        report = play(server.port, clients=50, rate=20, during=during, find_max=FindMax(OBJECTIVES, start=8, limit=50, **QUICK))
+    assert report.partial and report.find_max is not None
+    assert (report.find_max.held, report.find_max.failed) == (8, 12)
+    assert report.exit_code == HELD
+    assert report.as_json()["find_max"]["confirmed"] == {"held": 0, "failed": 1}
+
+
+def test_search_of_the_command_has_an_interval_and_all_steps(
+    backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "max.json"
+    with LimitedServer(11) as server:
+        code = main(
+            ["chess", "--port", str(server.port), "--find-max", "--slo", "p50=200ms", "--start", "8", "--limit", "30", "--rate", "20",
+             "--step-hold", "0.3", "--duration", "0.4", "--settle", "0", "--confirm", "1", "--backend", backend, "--lateness", "5000",
+             "--ramp", "1000/s", "--json", str(file)]
+        )  # fmt: skip
+    assert code == 0
+    found = json.loads(file.read_text(encoding="utf-8"))
+    block = found["find_max"]
+    assert (block["held"], block["failed"], block["confirmed"]) == (11, 12, {"held": 1, "failed": 2})
+    assert found["clients"] == found["connected"] == 11
+    assert [step["result"] for step in block["steps"]].count("failed") == 2
+    for step in block["steps"]:
+        assert set(step) >= {"clients", "kind", "fresh", "latency_ms", "course_delay_ms", "lateness_ms", "errors", "rate_per_s"}
+    output = capsys.readouterr().out
+    assert "held 11 (confirmed once) .. failed 12 (2 times)" in output
+    assert "course" in output
+
+
+WRONG = [
+    (["--find-max"], "--slo"),
+    (["--find-max", "--slo", "errors=0"], "--slo"),
+    (["--find-max", "--slo", "p99=1s", "--clients", "5"], "--clients"),
+    (["--find-max", "--slo", "p99=1s", "--stages", "5:1"], "--find-max"),
+    (["--find-max", "--slo", "p99=1s", "--start", "9", "--limit", "5"], "start"),
+    (["--start", "9"], "--start"),
+    (["--find-max", "--slo", "p99=1s", "--json", "/no/such/folder/x.json"], "--json"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "named"), WRONG, ids=[" ".join(arguments) for arguments, _ in WRONG])
+def test_what_makes_no_search_is_exit_code_2(arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["chess", "--port", "9", *arguments])
+    assert ended.value.code == 2
+    assert named in capsys.readouterr().err.splitlines()[-1]
