@@ -88,7 +88,8 @@ def grouped(snapshots: Sequence[Snapshot], interval: float) -> list[list[Snapsho
         groups[-1].append(snapshot)
         seconds += snapshot.seconds
     if len(groups) > 1 and seconds < least:
-        groups[-2] += groups.pop()
+        last = groups.pop()
+        groups[-1] += last
     return groups
 
 

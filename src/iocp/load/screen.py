@@ -131,7 +131,7 @@ class Picture:
         shows_map = bool(self._now.positions) and side >= 12
         side = map_side(self._extent, side) if shows_map else 0
         left = width - (side + 2 if shows_map else 0)
-        latency = body - _PLAYERS - _MACHINES - self._has_stages
+        latency = body - _PLAYERS - _MACHINES
         figures = Group(self._players(left), self._latency(left, latency), self._machines(left))
         grid = Table.grid()
         grid.add_column(width=left)
@@ -194,12 +194,8 @@ class Picture:
             ("", f"{size(now.bytes / seconds)}/s"),
         ):
             rates.append(f"{name} " if name else "", _QUIET).append(value, "bold").append("   ")
-        lines = [first, rates]
-        if self._has_stages:
-            part = "step" if self._settings.find_max else "stage"
-            lines.append(Text(self._notes[-1] if self._notes else f"{part} 1: nothing is known yet", _FAIR))
         title = f"players, {'step' if self._settings.find_max else 'stage'} {now.stage + 1}" if self._has_stages else "players"
-        return _panel(title, lines, width, _PLAYERS + self._has_stages)
+        return _panel(title, [first, rates], width, _PLAYERS)
 
     def _latency(self, width: int, height: int) -> Panel:
         now = self._now.measured + self._now.others
@@ -215,6 +211,8 @@ class Picture:
 
     def _chart(self, width: int, height: int) -> list[Text]:
         """Columns of p50 and p99 for each interval, with their scale at the left."""
+        if height < 1:
+            return []
         room = width - 11
         settings = self._settings
         expected = (settings.duration + (settings.clients / settings.ramp if settings.ramp else 0.0)) / settings.interval + 2
@@ -251,7 +249,7 @@ class Picture:
         else:
             lines.append(Text("server    not seen on this machine", _QUIET))
         if lateness is not None and lateness > limit:
-            lines.append(Text(f"✗ sends are late: over {limit:g} ms, the run is invalid", f"bold {_BAD}"))
+            lines.append(Text(f"✗ sends late, over {limit:g} ms: run is invalid", f"bold {_BAD}"))
         elif share > 0.95:
             lines.append(Text("✗ the generator has no processor time left", f"bold {_BAD}"))
         else:
@@ -275,13 +273,14 @@ class Picture:
         lines += [
             Text(f"example: {printable(text)}", _QUIET) for name, text in self._examples.items() if name not in self._violations
         ]
-        return lines
+        lines = lines or [Text("none: every packet was what it had to be", _GOOD)]
+        # What became of the stages before this one, where there is room.
+        return lines + [Text(note, _QUIET) for note in reversed(self._notes)]
 
     def _fault_panel(self, width: int, height: int) -> Panel:
         errors, violations = self._errors.total(), self._violations.total()
-        lines = self._faults() or [Text("none: every packet was what it had to be", _GOOD)]
         colour = _BAD if errors or violations else _QUIET
-        return _panel(f"errors {errors:,}, violations {violations:,}", lines, width, height, colour)
+        return _panel(f"errors {errors:,}, violations {violations:,}", self._faults(), width, height, colour)
 
 
 def _panel(title: str, lines: list[Text], width: int, height: int, colour: str = _QUIET, padding: int = 1) -> Panel:
