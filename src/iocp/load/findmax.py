@@ -7,49 +7,33 @@ from dataclasses import dataclass
 from typing import Any
 
 from .search import Judgement, Search, Step
-from .settings import FindMax, Settings
-from .snapshot import Snapshot
+from .settings import FindMax
 from .stage import Totals
 
 
 @dataclass(frozen=True)
 class StepReport:
-    """A step with its figures; `stage` is that of its snapshots."""
+    """A step with its figures."""
 
-    stage: int
     step: Step
     judgement: Judgement
     totals: Totals
 
 
 class FindMaxReport:
-    """The steps of one search. `settings` must have a `find_max`."""
+    """The steps of one search, and what each was judged by."""
 
-    def __init__(self, search: Search, settings: Settings, snapshots: Sequence[Snapshot]) -> None:
-        assert settings.find_max is not None
-        self.wanted: FindMax = settings.find_max
+    def __init__(self, search: Search, wanted: FindMax, judged: Sequence[Totals]) -> None:
+        self.wanted = wanted
         self.search = search
-        self.steps = [
-            StepReport(
-                stage,
-                step,
-                judgement,
-                Totals(
-                    [snapshot for snapshot in snapshots if snapshot.stage == stage],
-                    settings.lateness_limit,
-                    self.wanted.objectives,
-                ),
-            )
-            for stage, (step, judgement) in enumerate(search.steps)
-        ]
+        self.steps = [StepReport(*found, totals) for found, totals in zip(search.steps, judged, strict=True)]
         self.held, self.failed, self.invalid_from = search.held, search.failed, search.invalid_from
 
     @property
-    def best_stage(self) -> int | None:
-        """The stage of the last step that held the highest number; None: nothing held."""
-        return max(
-            (step.stage for step in self.steps if step.step.clients == self.held and step.judgement == "held"), default=None
-        )
+    def best(self) -> Totals | None:
+        """The last step that held the highest number; None: nothing held."""
+        found = [step.totals for step in self.steps if step.step.clients == self.held and step.judgement == "held"]
+        return found[-1] if found else None
 
     @property
     def confirmed(self) -> int:

@@ -74,8 +74,7 @@ class Generator(Handler):
         self._crowd = settings.protocol.crowd(seed=settings.seed, interval=interval, window=settings.window)
         self._client = Client(self, backend=settings.backend, framing=settings.protocol.framing, coalesce=0.0)
         self._crowd.attach(self._client)
-        # Of several processes one watches the server.
-        self._watch = ServerWatch(settings.host, settings.port) if not share else None
+        self._watch: ServerWatch | None = None
         self._random = Random(settings.seed + share)
         self._failed = False
         self._orders = 0
@@ -106,6 +105,9 @@ class Generator(Handler):
 
     def start(self) -> None:
         """Look at the clock from now on."""
+        # Of several processes one watches the server. It looks for it here, where there are no connections yet to look through.
+        if not self._share:
+            self._watch = ServerWatch(self._settings.host, self._settings.port)
         self._client.start()
 
     def request_stop(self) -> None:

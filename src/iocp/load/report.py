@@ -31,13 +31,11 @@ class Report(Totals):
     ) -> None:
         self.settings = settings
         self.outcome = outcome
-        self.find_max = (
-            FindMaxReport(outcome.search, settings, snapshots) if outcome.search is not None and settings.find_max is not None else None
-        )
-        shown = self.find_max.best_stage if self.find_max is not None else None
-        super().__init__(
-            [snapshot for snapshot in snapshots if shown in (None, snapshot.stage)], settings.lateness_limit, objectives
-        )
+        self.find_max: FindMaxReport | None = None
+        if outcome.search is not None and settings.find_max is not None:
+            self.find_max = FindMaxReport(outcome.search, settings.find_max, outcome.judged)
+        best = self.find_max.best if self.find_max is not None else None
+        super().__init__(best.snapshots if best is not None else snapshots, settings.lateness_limit, objectives)
         self.snapshots = snapshots
         self.invalid += outcome.failures
         self.clients = settings.clients if self.find_max is None else self.find_max.held or settings.clients

@@ -54,6 +54,8 @@ class Outcome:
     failures: list[str] = field(default_factory=list)
     """Of generators: the run proves nothing then."""
     search: Search | None = None
+    judged: list[Totals] = field(default_factory=list)
+    """What each step of the search was judged by."""
 
 
 class _Interrupted(Exception):
@@ -128,6 +130,7 @@ class Run:
             found = self.totals(self._stage)
             judgement = judged(found, step)
             search.record(step, judgement)
+            self._outcome.judged.append(found)
             self._note = sentence_of(step, judgement, found)
             step = search.next()
             if judgement != "held":

@@ -46,7 +46,7 @@ class Totals:
         self.cpu_share = self.cpu / seconds if seconds else 0.0
         self.packets = sum(snapshot.packets for snapshot in hold)
         self.sent_while_held = sum(snapshot.measured.sent for snapshot in hold)
-        self.course_delay = hold[-1].course_delay if hold else snapshots[-1].course_delay if snapshots else 0
+        self.course_delay = snapshots[-1].course_delay if snapshots else 0
         self.invalid = self._why_invalid(lateness_limit)
         self.verdicts = [self._judge(objective) for objective in objectives]
 
