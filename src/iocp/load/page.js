@@ -246,7 +246,7 @@ function map() {
   element("span", legend, `${tiles} × ${tiles} tiles seen. Players in a spot: ${weight > 1.05 ? "about " : ""}${digits(Math.round(weight))}`);
   const swatches = element("span", legend, undefined, "swatches");
   for (const colour of colours.slice(2)) element("span", swatches, undefined, "swatch").style.background = colour;
-  element("span", legend, digits(Math.round(most * weight)));
+  element("span", swatches, digits(Math.round(most * weight)), "last");
   show(frames.length - 1);
 }
 

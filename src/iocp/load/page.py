@@ -36,6 +36,10 @@ _MOST_CELLS, _FEWEST_CELLS = 100, 40
 """Along a side of the map."""
 _MOST_FAULTS: Final = 50
 _LONGEST_TEXT: Final = 400
+_UNITS: Final = {
+    "rate": " per second and player", "ramp": " players per second", "churn": " players per second", "duration": " s", "timeout": " s",
+    "interval": " s", "lateness_limit": " s",
+}  # fmt: skip
 _MARK: Final = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -240,7 +244,8 @@ def _parameters(report: Report) -> dict[str, str]:
             wanted = vars(settings.find_max)
             found["search"] = ", ".join(f"{part.replace('_', ' ')} {wanted[part]:g}" for part in wanted if part != "objectives")
         elif value is not None and value != ():
-            found[name.replace("_", " ")] = _clean(f"{value:g}" if isinstance(value, float) else str(value))
+            text = f"{value:g}" if isinstance(value, float) else str(value)
+            found[name.replace("_", " ")] = _clean(text) + _UNITS.get(name, "")
     found["objectives"] = ", ".join(str(verdict.objective) for verdict in report.verdicts)
     return {name: value for name, value in found.items() if value}
 
