@@ -75,6 +75,9 @@ class _Process:
         self.name = _text(_PROC / str(number) / "comm").strip()
 
     def read(self) -> tuple[float, int]:
+        """Seconds of processor time since it began, and resident bytes; zeros when it has gone."""
+        if sys.platform == "win32":  # has no /proc
+            return 0.0, 0
         # The name in brackets may hold anything, brackets too: fields are counted behind the last one.
         fields = _text(_PROC / str(self.number) / "stat").rpartition(")")[2].split()
         pages = _text(_PROC / str(self.number) / "statm").split()

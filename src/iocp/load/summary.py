@@ -63,12 +63,12 @@ def _search(search: FindMaxReport) -> Summary:
         found.sentences.append(f"The limits were {limits}.")
     else:
         found = Summary("invalid", "Invalid: no step of the search proved anything")
-    if search.failed is not None and search.held is not None:
-        found.sentences.append(f"With {search.failed:,} it did not ({times(search.failed_times)}): the limit lies between the two.")
     if search.invalid_from is not None:
         found.sentences.append(
             f"From {search.invalid_from:,} players on the generator itself was too late, so that nothing is known of the server there."
         )
+    elif search.failed is not None and search.held is not None:
+        found.sentences.append(f"With {search.failed:,} it did not ({times(search.failed_times)}): the limit lies between the two.")
     if search.held is not None:
         found.sentences.append(f"What follows is the last measurement with {search.held:,} players; the charts show the whole search.")
     return found
