@@ -13,7 +13,7 @@ class LimitedServer(ChessServer):
     Nobody hears of the others: what a hundred players cost would else be that of this server and no choice of the test's.
     """
 
-    def __init__(self, capacity: int = 1_000_000, delay: float = 0.4, faults: Faults | None = None) -> None:
+    def __init__(self, capacity: int = 1_000_000, delay: float = 0.3, faults: Faults | None = None) -> None:
         super().__init__(faults)
         self.capacity = capacity
         self.delay = delay

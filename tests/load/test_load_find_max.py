@@ -105,8 +105,8 @@ def test_late_generator_ends_the_search_where_it_was_late() -> None:
 def test_capacity_of_a_server_is_found(play: Play) -> None:
     capacity = 37
     with LimitedServer(capacity) as server:
-        wanted = FindMax(OBJECTIVES, start=24, limit=200, **QUICK)
-        report = play(server.port, clients=200, rate=20, find_max=wanted, slo="p50=200ms")
+        wanted = FindMax(OBJECTIVES, start=36, limit=44, **QUICK)
+        report = play(server.port, clients=44, rate=20, find_max=wanted, slo="p50=200ms")
     found = report.find_max
     assert found is not None
     assert (found.held, found.failed) == (capacity, capacity + 1), found.sentence()

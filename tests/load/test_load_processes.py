@@ -25,11 +25,11 @@ from iocp.load.capacity import CapacityError, check_capacity
 from iocp.load.chess import chess
 from iocp.load.cli import main
 from iocp.load.messages import read_message, write_message
+from iocp.load.objective import parse_objectives
 from iocp.load.process import GeneratorProcess
-from iocp.load.report import HELD, INVALID
+from iocp.load.report import HELD, INVALID, MISSED, Report
 from iocp.load.run import Run
 from iocp.load.settings import FindMax, Settings, Stage
-from iocp.load.objective import parse_objectives
 
 WINDOWS = sys.platform == "win32"
 TIMEOUT = 60.0
@@ -179,6 +179,18 @@ def test_processes_end_with_their_parent_however_that_ended(backend: str) -> Non
         while server.online:
             assert time.monotonic() < ends, "players without a parent"
             threading.Event().wait(0.05)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_run_that_is_stopped_before_anybody_came_is_an_empty_report(processes: int) -> None:
+    with LimitedServer() as server:
+        run = Run(Settings(chess(), "127.0.0.1", server.port, 4, processes=processes))
+        run.stop()
+        assert list(run.snapshots()) == []
+        assert server.names == {}
+    report = Report(run.settings, run.history, run.outcome(), parse_objectives("p99=1s"))
+    assert report.partial and report.exit_code == MISSED
+    assert report.as_json()["latency_ms"]["p99"] is None
 
 
 def test_half_a_message_is_the_end_of_its_stream() -> None:
