@@ -33,6 +33,8 @@ class Running:
     """What the server said about itself after its address."""
     pids: list[int]
     """The processes whose CPU time is the server's."""
+    farewell: str = ""
+    """What it said after that, once it has been stopped; nothing from one under Wine."""
 
 
 def cpus() -> list[int]:
@@ -57,13 +59,16 @@ def server(command: Sequence[str], cpu_count: int = 1, *, wine: bool = False) ->
         try:
             assert process.stdout
             host, port, remark = _wait_for_address(process, complaints, START_SECONDS * (5 if wine else 1))
+            running = Running(host, port, remark, [process.pid])
             if wine:
                 with wine_processes(process.pid, allowed) as pids:
-                    yield Running(host, port, remark, pids)
+                    running.pids = pids
+                    yield running
             else:
-                yield Running(host, port, remark, [process.pid])
+                yield running
             if process.poll() is not None:
                 raise Failed(f"the server ended with exit code {process.returncode}: {_tail(complaints)}")
+            running.farewell = _stop(process, wine)
         finally:
             _stop(process, wine)
 
@@ -91,7 +96,8 @@ def _tail(complaints: IO[bytes]) -> str:
     return " | ".join(complaints.read().decode(errors="replace").split("\n")[-4:]).strip(" |") or "it said nothing"
 
 
-def _stop(process: subprocess.Popen[bytes], wine: bool) -> None:
+def _stop(process: subprocess.Popen[bytes], wine: bool) -> str:
+    """End it, if it has not ended; what it had to say to that."""
     if wine and process.poll() is None:
         # The Windows process only: to end the tool would end whatever else runs in its Wine prefix.
         for pid in _windows_pythons(process.pid):
@@ -104,8 +110,12 @@ def _stop(process: subprocess.Popen[bytes], wine: bool) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    if process.stdout:
+    said = b""
+    if process.stdout and not process.stdout.closed:
+        # Under Wine others may hold the pipe open.
+        said = b"" if wine else process.stdout.read()
         process.stdout.close()
+    return said.decode(errors="replace")
 
 
 # ---- Wine: a server there is its own process and wineserver, which does part of its work ----
@@ -174,7 +184,7 @@ def load(program: Path, arguments: Sequence[str], running: Running, seconds: flo
     command += ["--seconds", str(seconds), "--warmup", str(warmup)]
     for pid in running.pids:
         command += ["--pid", str(pid)]
-    with _held(command) as process:
+    with held_to_last(command) as process:
         try:
             said, _ = process.communicate(timeout=seconds + warmup + 60)
         except subprocess.TimeoutExpired:
@@ -186,17 +196,21 @@ def load(program: Path, arguments: Sequence[str], running: Running, seconds: flo
 def idle_load(program: Path, arguments: Sequence[str], running: Running) -> Iterator[dict[str, Any]]:
     """Hold idle connections to a server as long as the block runs."""
     mode, *options = arguments
-    with _held([str(program), mode, running.host, str(running.port), *options]) as process:
+    with held_to_last([str(program), mode, running.host, str(running.port), *options]) as process:
         assert process.stdout
         yield _parse(process.stdout.readline())
 
 
 @contextlib.contextmanager
-def _held(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+def held_to_last(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
     """The load generator on its CPU, ended when the block ends."""
     last = cpus()[-1:]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, start_new_session=True, preexec_fn=lambda: os.sched_setaffinity(0, last)
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, last),
     )
     try:
         yield process
