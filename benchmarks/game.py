@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import platform
 import statistics
 import subprocess
 import sys
@@ -222,7 +223,8 @@ def measure_memory(monsters: int) -> dict[str, object]:
 
 def table(results: dict[str, list[dict[str, object]]]) -> str:
     """All that was measured, as Markdown."""
-    lines = []
+    facts = report.conditions(sys.executable, Path("."), [0])
+    lines = ["; ".join(f"{name} {facts[name]}" for name in ("date", "cpu", "kernel") if name in facts) + f"; Python {platform.python_version()}.", ""]
     if results.get("move"):
         lines += ["| a move | told of | us, median | min-max | aim |", "|---|---:|---:|---:|---|"]
         for row in results["move"]:
