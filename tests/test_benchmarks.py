@@ -148,3 +148,15 @@ def test_a_report_fills_its_own_blocks_and_leaves_the_rest(tmp_path: Path, build
     text = document.read_text()
     assert "old" not in text and "C on epoll" in text
     assert text.startswith("before\n") and text.endswith("<!-- wine:start -->\nkept\n<!-- wine:end -->\nafter\n")
+
+
+def test_the_games_benchmark_works_in_small(tmp_path: Path) -> None:
+    results = tmp_path / "game.json"
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "game.py"), "--quick", "--json", str(results)], capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0, done.stderr
+    measured = json.loads(results.read_text())
+    assert sorted(measured) == ["crowd", "memory", "move"]
+    assert measured["crowd"][0]["told"] == 100 and measured["crowd"][0]["looked_at"] > 0
+    assert "| a move |" in done.stdout
