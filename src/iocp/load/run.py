@@ -26,7 +26,8 @@ from .snapshot import Phase, Snapshot
 from .stage import Totals
 
 _LEAD: Final = 0.05
-"""Seconds between an order to several processes and the time that it names: until then all have it."""
+"""Seconds between an order and the time that it names: until then all have it. A window that had begun before the order came would
+have answers to sends that it does not have."""
 _LONGEST_DRAIN: Final = 5.0
 """Seconds that unanswered sends are waited for at the end; what has not come then counts with its age."""
 _LONGEST_RECOVERY: Final = 30.0
@@ -158,7 +159,7 @@ class Run:
 
     def _have(self, clients: int) -> Iterator[Snapshot]:
         self._wanted = clients
-        at = clock() + self._lead
+        at = clock() + _LEAD
         if not self._began:
             self._began = at
             self._next_report = at + self.settings.interval
@@ -168,7 +169,7 @@ class Run:
     def _hold(self, seconds: float, *, last: bool) -> Iterator[Snapshot]:
         yield from self._report()
         self._phase = "hold"
-        begin = clock() + self._lead
+        begin = clock() + _LEAD
         self._hold_began, self._hold_ends = begin, begin + seconds
         self.crew.tell("measure", begin, self._hold_ends)
         if last:
@@ -239,10 +240,6 @@ class Run:
         yield from self._until(lambda status: self._unreported == 0)
 
     # Waiting, in which all snapshots come to light
-
-    @property
-    def _lead(self) -> float:
-        return _LEAD if self.settings.processes > 1 else 0.0
 
     @property
     def _longest_drain(self) -> float:
