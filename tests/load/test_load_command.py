@@ -65,7 +65,8 @@ def test_chess_server_holds_twenty_players(chess: iocp.Server, backend: str, tmp
     assert found["sent"] == pytest.approx(150, rel=0.25 if "--churn" in extra else 0.05)
     assert found["rate_per_s"] == pytest.approx(100, rel=0.25 if "--churn" in extra else 0.05)
     assert found["received"] > found["sent"]
-    assert found["fanout_measured"] > found["sent"]
+    # About one other is in sight; who comes back stands somewhere else.
+    assert found["fanout_measured"] > found["sent"] / (2 if "--churn" in extra else 1)
     assert found["generator"]["backend"] == backend
     assert "objective p99=10000ms: held" in done.stdout
     assert "  hold " in done.stdout
