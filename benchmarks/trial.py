@@ -74,7 +74,6 @@ def attempt(
         report: dict[str, Any] = json.loads(report_file.read_text(encoding="utf-8"))
     why = _why_not_held(report, players, watched.hopeless)
     sends = sends_of(running.farewell)
-    measured = [each for each in report["intervals"] if each["phase"] == "hold"]
     seconds = report["hold_seconds"] or 1.0
     return Trial(
         players=players,
@@ -87,11 +86,15 @@ def attempt(
         server_user=watched.user,
         others_cpu=watched.others,
         generator_cpu=report["generator"]["cpu_share"],
-        received_per_second=sum(each["packets"] for each in measured) / seconds,
-        packets_per_send=report["received"] / sends if sends else None,
+        received_per_second=_packets(report, ("hold",)) / seconds,
+        packets_per_send=_packets(report, ("ramp", "hold", "drain")) / sends if sends else None,
         remark=running.remark,
         seconds=time.monotonic() - began,
     )
+
+
+def _packets(report: dict[str, Any], phases: Sequence[str]) -> int:
+    return sum(each["packets"] for each in report["intervals"] if each["phase"] in phases)
 
 
 def sends_of(farewell: str) -> int:
