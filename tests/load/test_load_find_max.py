@@ -14,11 +14,13 @@ from limited_server import LimitedServer
 from playing import Play
 
 from iocp.load.cli import main
+from iocp.load.findmax import FindMaxReport
 from iocp.load.objective import parse_objectives
 from iocp.load.report import HELD, INVALID, MISSED
 from iocp.load.run import Run
 from iocp.load.search import Judgement, Search, Step
 from iocp.load.settings import FindMax
+from iocp.load.stage import Totals
 
 # The median and not p99: the machine that runs the tests may stop for a while, and the answer is still to be known.
 OBJECTIVES = parse_objectives("p50=200ms")
@@ -97,6 +99,16 @@ def test_late_generator_ends_the_search_where_it_was_late() -> None:
     assert [judgement for _, judgement in search.steps].count("invalid") == 1
     assert search.times(search.held, "held", "confirm") == 2
     assert searched(Search(10, 1000), lambda step: "invalid").held is None
+
+
+def test_failure_that_the_generator_was_too_late_to_repeat_is_told_as_that() -> None:
+    def judge(step: Step) -> Judgement:
+        return "held" if step.clients < 12 else "invalid" if step.kind == "confirm" else "failed"
+
+    search = searched(Search(10, 1000), judge)
+    objectives = parse_objectives("p99=1s")
+    found = FindMaxReport(search, FindMax(objectives), [Totals([], 1.0, objectives)] * len(search.steps))
+    assert found.sentence() == "held 11 (confirmed 2 times) .. failed 12 (once; the generator was too late from 12 on)"
 
 
 # ---- against servers ----

@@ -84,7 +84,9 @@ def _write(report: Report, json_file: Path | None, page_file: Path | None) -> bo
         if json_file is not None:
             json_file.write_text(json.dumps(report.as_json(), indent=1) + "\n", encoding="utf-8")
         if page_file is not None:
-            importlib.import_module(".page", __package__).write_page(report, page_file)
+            from .page import write_page
+
+            write_page(report, page_file)
     except OSError as error:
         print(f"iocp-load: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
         return False
@@ -97,11 +99,11 @@ def _progress(options: argparse.Namespace) -> Progress:
 
     if sys.stdout.isatty() and not options.plain and not options.quiet:
         try:
-            screen: Progress = importlib.import_module(".screen", __package__).Screen()
+            from .screen import Screen
         except ModuleNotFoundError:
             pass  # without the package rich
         else:
-            return screen
+            return Screen()
     return Lines(quiet=options.quiet)
 
 

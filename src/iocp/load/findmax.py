@@ -51,10 +51,13 @@ class FindMaxReport:
             held = "nothing held"
         else:
             held = f"held {self.held:,} (confirmed {times(self.confirmed)})"
+        if self.failed is not None:
+            # Above where the server failed it does not matter.
+            matters = self.invalid_from is not None and self.invalid_from <= self.failed
+            late = f"; the generator was too late from {self.invalid_from:,} on" if matters else ""
+            return f"{held} .. failed {self.failed:,} ({times(self.failed_times)}{late})"
         if self.invalid_from is not None:
             return f"{held} .. invalid from {self.invalid_from:,} on: the generator was too late there"
-        if self.failed is not None:
-            return f"{held} .. failed {self.failed:,} ({times(self.failed_times)})"
         return f"{held} .. the limit of the search" if self.held == self.wanted.limit else held
 
     def as_json(self) -> dict[str, Any]:
