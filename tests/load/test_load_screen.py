@@ -17,7 +17,7 @@ from rich.console import Console
 
 from iocp.load.density import Extent
 from iocp.load.pictures import bar, columns, density_map
-from iocp.load.screen import Picture, Screen
+from iocp.load.screen import Picture, Screen, can_draw
 from iocp.load.settings import Stage
 from iocp.load.snapshot import Snapshot
 from iocp.load.words import duration, milliseconds, printable, quantity, size
@@ -108,6 +108,28 @@ def test_screen_gives_the_terminal_back_and_prints_the_report() -> None:
     entered, left = text.index("\x1b[?1049h"), text.rindex("\x1b[?1049l")
     assert entered < left < text.index("objective p99=100ms: held")
     assert text.count("\x1b[?1049l") == 1
+
+
+class Terminal(io.StringIO):
+    def __init__(self, encoding: str, is_terminal: bool) -> None:
+        super().__init__()
+        self._encoding, self._is_terminal = encoding, is_terminal
+
+    @property
+    def encoding(self) -> str:
+        return self._encoding
+
+    def isatty(self) -> bool:
+        return self._is_terminal
+
+
+def test_only_a_terminal_that_knows_the_characters_is_drawn_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    assert can_draw(Terminal("UTF-8", True))
+    assert not can_draw(Terminal("cp437", True))
+    assert not can_draw(Terminal("utf-8", False))
+    monkeypatch.setenv("TERM", "dumb")
+    assert not can_draw(Terminal("utf-8", True))
 
 
 def test_update_before_begin_is_an_error() -> None:

@@ -94,16 +94,18 @@ def _write(report: Report, json_file: Path | None, page_file: Path | None) -> bo
 
 
 def _progress(options: argparse.Namespace) -> Progress:
-    """The screen on a terminal, if its package is installed; else lines."""
+    """The screen on a terminal that can show it, if its package is installed; else lines."""
     from .lines import Lines
 
     if sys.stdout.isatty() and not options.plain and not options.quiet:
         try:
-            from .screen import Screen
-        except ModuleNotFoundError:
-            pass  # without the package rich
+            from .screen import Screen, can_draw
+        except ModuleNotFoundError as error:
+            if error.name != "rich":
+                raise
         else:
-            return Screen()
+            if can_draw(sys.stdout):
+                return Screen()
     return Lines(quiet=options.quiet)
 
 

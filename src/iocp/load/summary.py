@@ -107,6 +107,8 @@ def _remarks(report: Report) -> list[str]:
         lines.append("The run was interrupted: the figures are of what was measured until then.")
     if report.outcome.ended_early:
         lines.append("The run ended early, since no player was left.")
+    if report.settings.processes > 1 and report.figures.fanout.total:
+        lines.append(f"What others saw was measured between players of the same of {report.settings.processes} generator processes only.")
     if any(snapshot.server for snapshot in report.snapshots):
         lines.append(
             "Generator and server ran on the same machine and took processor time from each other:"
