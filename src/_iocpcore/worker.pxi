@@ -197,10 +197,10 @@ cdef void turn(Worker *w) noexcept nogil:
     settle_events(w, i)
     while True:
         # Sessions that were sent to wait while there is more to receive: what the next batch sends them leaves with it. Not
-        # for timers and calls, which may take their time.
+        # for posted calls, one of which may wait for what was sent.
         if w.dirty != NULL and w.dirty_since == 0:
             w.dirty_since = began
-        if w.dirty != NULL and (idle or w.has_calls or w.has_fired or w.must_stop or w.now - w.dirty_since >= core.coalesce):
+        if w.dirty != NULL and (idle or w.has_calls or w.must_stop or w.now - w.dirty_since >= core.coalesce):
             while w.dirty != NULL and not events_full(w):
                 first = w.dirty
                 w.dirty = NULL
