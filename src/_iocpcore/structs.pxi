@@ -198,6 +198,7 @@ ctypedef struct Worker:
     int event_count
     Connection *dirty       # to be settled after the handlers: sent to, closed ...
     int64_t dirty_since     # when the handlers that left the first of them began; 0: none is left
+    Connection *draining    # of the dirty, those whose turn has come, the longest waiting first
     Connection *reaped
     Connection *ready       # their receive completed at once: a queue, or the first would keep the last waiting for ever
     Connection *ready_last

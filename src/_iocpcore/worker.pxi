@@ -2,6 +2,10 @@
 # something for Python to do, with the baton if handlers of different sessions must not overlap.
 
 
+cdef enum:
+    DRAIN = 256     # sessions settled between two looks at the port: about 2 ms of sends over loopback
+
+
 cdef void completed(Worker *w, OVERLAPPED_ENTRY *entry) noexcept nogil:
     """What the lecture's worker does with each completion: by the kind of its operation."""
     cdef Core *core = w.core
@@ -177,9 +181,39 @@ cdef void handle_entries(Worker *w) noexcept nogil:
         handle_ready(w)
 
 
+# Settle those who were sent to, as far as their time has come. While there is more to receive they wait for company: what the
+# next batches send them leaves with it. And of those whose time has come only so many at once, so that the answers to what
+# is received meanwhile need not wait behind thousands of sends. Not so for posted calls, one of which may wait for what was sent.
+cdef void drain(Worker *w, int64_t began, bint idle) noexcept nogil:
+    cdef bint hurry = w.has_calls or w.must_stop
+    cdef Connection *c
+    cdef int left = DRAIN
+    while not events_full(w):
+        if w.draining == NULL:
+            if w.dirty == NULL:
+                w.dirty_since = 0
+                return
+            if w.dirty_since == 0:
+                w.dirty_since = began
+            if not (idle or hurry or w.now - w.dirty_since >= w.core.coalesce):
+                return
+            while w.dirty != NULL:
+                c = w.dirty
+                w.dirty = c.next
+                c.next = w.draining
+                w.draining = c
+            w.dirty_since = 0
+        while w.draining != NULL and not events_full(w):
+            if left == 0 and not hurry:
+                return
+            left -= 1
+            c = w.draining
+            w.draining = c.next
+            settle(w, c, False, True)
+
+
 cdef void turn(Worker *w) noexcept nogil:
     cdef Core *core = w.core
-    cdef Connection *first
     cdef ULONG removed
     cdef DWORD wait
     cdef int i
@@ -196,17 +230,8 @@ cdef void turn(Worker *w) noexcept nogil:
     w.now = port_now()      # the handlers took their time
     settle_events(w, i)
     while True:
-        # Sessions that were sent to wait while there is more to receive: what the next batch sends them leaves with it. Not
-        # for posted calls, one of which may wait for what was sent.
-        if w.dirty != NULL and w.dirty_since == 0:
-            w.dirty_since = began
-        if w.dirty != NULL and (idle or w.has_calls or w.must_stop or w.now - w.dirty_since >= core.coalesce):
-            while w.dirty != NULL and not events_full(w):
-                first = w.dirty
-                w.dirty = NULL
-                settle_list(w, first)
-            if w.dirty == NULL:
-                w.dirty_since = 0
+        if w.dirty != NULL or w.draining != NULL:
+            drain(w, began, idle)
         if w.entry_next < w.entry_count:
             handle_entries(w)
         if has_work_for_python(w):
@@ -214,7 +239,7 @@ cdef void turn(Worker *w) noexcept nogil:
         if w.entry_next < w.entry_count:
             continue
         # Those ready at once wait for what the port has: a connection that always has something must not keep it from the others.
-        wait = 0 if w.ready != NULL or w.dirty != NULL else time_to_wait(w)
+        wait = 0 if w.ready != NULL or w.dirty != NULL or w.draining != NULL else time_to_wait(w)
         if GetQueuedCompletionStatusEx(core.port, w.entries, BATCH, &removed, wait, False):
             w.entry_count = removed
             counter_own(&w.batches, 1)
