@@ -3,7 +3,7 @@
 The dependency goes one way: the game imports the library, never the reverse. Installed as `iocp.game`; in a checkout
 `python -m game` works too. Reading order:
 
-    protocol.py   the wire: every packet's layout, packing and parsing; names.py, violation.py, header.py (generated C header)
+    protocol.py   the wire: packing and parsing; layout.py, names.py, violation.py, header.py (the generated C header)
     piece.py      players and what they share with monsters; sectors.py: who stands where
     view.py       who is told of whom; crowd.py: what happens when that is too many
     world.py      the board and all that happens on it: no network, no clock, deterministic from a seed

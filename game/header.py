@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from .protocol import FIELD_TYPES, LAYOUTS, MAX_NAME, MAX_PACKET, O_PLAYER, PORT, Direction, LoginFail, ToClient, ToServer
+from .layout import FIELD_TYPES, MAX_NAME
+from .protocol import LAYOUTS, MAX_PACKET, O_PLAYER, PORT, Direction, LoginFail, ToClient, ToServer
 
 
 def c_header() -> str:

@@ -10,7 +10,7 @@ Pure functions, safe on any thread.
 
 from __future__ import annotations
 
-from .protocol import MAX_NAME
+from .layout import MAX_NAME
 from .violation import ProtocolError, Violation
 
 

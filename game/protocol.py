@@ -2,7 +2,7 @@
 
 All integers little endian, no padding. Byte 0 is the packet's whole length, itself included; byte 1 its type.
 No packet is longer than 127 bytes, because existing C++ clients read byte 0 as a signed char.
-Each packet's layout is said once, in a `Layout` below; the structs, the size checks and the C header come from it.
+Each packet's layout is said once, in a `Layout`; the structs, the size checks and the C header come from it.
 
 Existing clients stop dead on a type they don't know, so types above 3 go only to a client that has shown that it
 knows them: by sending any extended packet (C->S 2 to 5), or by the extended login, which is the login of the slides
@@ -14,18 +14,14 @@ as a header for C and C++ clients.
 
 from __future__ import annotations
 
-import struct
 import sys
-from dataclasses import dataclass
 from enum import IntEnum
-from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from .layout import MAX_NAME, Layout
 from .violation import ProtocolError, Violation
 
 PORT: Final = 3500
-MAX_NAME: Final = 10
-"""Bytes of the name field (MAX_ID_LEN on the slides)."""
 MAX_PACKET: Final = 127
 """Bytes of the longest packet, in either direction."""
 
@@ -73,40 +69,6 @@ class LoginFail(IntEnum):
     NAME_TAKEN = 2
     """Somebody else has logged in under this name meanwhile, and the piece is theirs now."""
     WORLD_FULL = 3
-
-
-# The name in a Layout: (struct code, C type).
-FIELD_TYPES: Final = {
-    "i8": ("b", "int8_t"), "u8": ("B", "uint8_t"), "i16": ("h", "int16_t"), "u16": ("H", "uint16_t"),
-    "i32": ("i", "int32_t"), "u32": ("I", "uint32_t"), "name": (f"{MAX_NAME}s", "char"),
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Layout:
-    """One packet: its C struct's name, its type, and the fields after size and type as "type name" words."""
-
-    name: str
-    type: IntEnum
-    fields: str = ""
-    text: bool = False
-    """Whether UTF-8 text follows, up to the packet's end, not terminated."""
-
-    @cached_property
-    def words(self) -> list[tuple[str, str]]:
-        """(type, name) of each field."""
-        pairs = self.fields.replace(",", " ").split()
-        return list(zip(pairs[::2], pairs[1::2], strict=True))
-
-    @cached_property
-    def struct(self) -> struct.Struct:
-        """The whole packet, size and type included, `text` not."""
-        return struct.Struct("<BB" + "".join(FIELD_TYPES[kind][0] for kind, _ in self.words))
-
-    @property
-    def size(self) -> int:
-        """Bytes of the packet, without `text`."""
-        return self.struct.size
 
 
 CS_LOGIN: Final = Layout("cs_packet_login", ToServer.LOGIN, "name name")

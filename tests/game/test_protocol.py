@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from iocp.game import protocol
 from iocp.game.header import c_header
+from iocp.game.layout import MAX_NAME
 from iocp.game.names import decode_name, encode_name
 from iocp.game.protocol import (
     Attack,
@@ -126,7 +127,7 @@ def test_sizes_are_those_of_the_wire():
 
 
 def test_constants_are_those_of_the_wire():
-    assert (protocol.PORT, protocol.MAX_NAME, protocol.MAX_PACKET, protocol.O_PLAYER) == (3500, 10, 127, 0)
+    assert (protocol.PORT, MAX_NAME, protocol.MAX_PACKET, protocol.O_PLAYER) == (3500, 10, 127, 0)
     assert [(d.name, d.value) for d in Direction] == [("UP", 0), ("DOWN", 1), ("LEFT", 2), ("RIGHT", 3)]
     assert [t.name for t in ToServer] == ["LOGIN", "MOVE", "ATTACK", "CHAT", "LOGOUT", "TELEPORT"]
     assert [t.name for t in ToClient] == ["LOGIN_OK", "MOVE", "ENTER", "LEAVE", "CHAT", "LOGIN_FAIL", "STAT_CHANGE", "WORLD"]
