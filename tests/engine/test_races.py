@@ -5,6 +5,7 @@ Some go wrong only as a crash or as counters that do not balance: those tests ju
 
 from __future__ import annotations
 
+import gc
 import random
 import socket
 import threading
@@ -373,3 +374,30 @@ def test_close_after_a_long_handler_still_lingers(serve: Serve) -> None:
         witness.wait_ended()
         peer.sendall(packet("more") * 100)
         assert read_to_end(peer) == goodbye
+
+
+def test_no_timer_is_left_by_a_stop_that_comes_while_one_is_made(serve: Serve) -> None:
+    """Python's collector may run other code in the middle of call_later(): here that stops the engine."""
+    thresholds = gc.get_threshold()
+    for allocations in range(1, 40):
+        server = serve(Witness(), workers=1)
+        began = threading.Event()
+
+        def collecting(phase: str, info: object, server: iocp.Server = server, began: threading.Event = began) -> None:
+            if not began.is_set():
+                began.set()
+                server.stop()
+
+        gc.collect()
+        gc.callbacks.append(collecting)
+        try:
+            gc.set_threshold(allocations)
+            for _ in range(40):
+                server.call_later(100.0, int)
+        except RuntimeError:
+            pass  # it has stopped
+        finally:
+            gc.set_threshold(*thresholds)
+            gc.callbacks.remove(collecting)
+        server.stop()
+        assert server.stats().timers == 0
