@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,6 +45,12 @@ class Chess:
         client.login(name)
         client.seen()
         return client
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Call it where handlers run, and wait until that is done: a packet sent before or after may overtake a post."""
+        done = threading.Event()
+        self.server.post(lambda: (function(), done.set()))
+        assert done.wait(TIMEOUT)
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Wait until a counter has the value that it must get: what a client sees can be ahead of it."""

@@ -40,7 +40,7 @@ def test_chat_is_heard_by_those_in_sight_whose_clients_know_it_and_by_oneself(st
     anna, ben, old, far = extended(chess, "anna"), extended(chess, "ben"), chess.player("old"), extended(chess, "far")
     for client, x in ((anna, 10), (ben, 12), (far, 90)):
         client.teleport(x, 10)
-    chess.server.post(lambda: chess.handler.world.view.jump(chess.handler.world.names["old"], 11, 10, []))
+    chess.call(lambda: chess.handler.world.view.jump(chess.handler.world.names["old"], 11, 10, []))
     for client in (anna, ben, far, old):
         client.seen()
     anna.send(pack_say("안녕 all"))
@@ -96,7 +96,7 @@ def test_a_teleport_is_seen_by_those_left_and_those_met_and_answered_with_the_pl
     anna.teleport(21, 21)
     assert here.seen() == [Enter(anna.id, encode_name("anna"), 0, 21, 21)]
     # A teleport a second: the time is the server's, so put it back rather than wait.
-    chess.server.post(lambda: setattr(chess.handler.world.names["anna"], "limits", Limits()))
+    chess.call(lambda: setattr(chess.handler.world.names["anna"], "limits", Limits()))
     assert anna.teleport(71, 71) == (
         [Leave(here.id), Enter(there.id, encode_name("there"), 0, 70, 70)],
         Moved(anna.id, 71, 71, 0),
@@ -185,7 +185,7 @@ def test_an_untimed_client_that_dies_is_told_its_new_place(start_chess):
     chess = start_chess(size=60, view=5)
     old = chess.player("old", timed=False)
     world = chess.handler.world
-    chess.server.post(lambda: world.carry_off(world.names["old"]))
+    chess.call(lambda: world.carry_off(world.names["old"]))
     packet = old.read_packet()
     assert packet == pack_move(old.id, world.names["old"].x, world.names["old"].y)
 
@@ -193,9 +193,7 @@ def test_an_untimed_client_that_dies_is_told_its_new_place(start_chess):
 def test_stats_of_a_returning_player_are_in_its_login_ok(start_chess):
     chess = start_chess(size=30)
     anna = chess.player("anna")
-    done = []
-    chess.server.post(lambda: (setattr(world_player(chess, "anna"), "exp", 70), done.append(True)))
-    chess.until(lambda: bool(done))
+    chess.call(lambda: setattr(world_player(chess, "anna"), "exp", 70))
     anna.logout()
     anna.read_to_end()
     again = chess.connect().login("anna")
