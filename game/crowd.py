@@ -19,7 +19,6 @@ from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
 
 from .piece import MONSTER_IDS, Piece, Player
-from .protocol import pack_move, pack_move_timed
 
 if TYPE_CHECKING:
     from .sectors import Sector
@@ -86,7 +85,7 @@ class Crowd:
         """A player who hears at ticks sees one less."""
         if len(player.told) < self._view.ticked_until:
             # What it would have heard at the next tick.
-            news = [self._packed(piece, player.timed) for id, piece in self.moved.items() if id in player.told]
+            news = [piece.moved(player.timed) for id, piece in self.moved.items() if id in player.told]
             if news:
                 player.session.send(b"".join(news))
             player.hear(player.timed, False)
@@ -100,14 +99,10 @@ class Crowd:
         for piece in self.moved.values():
             _, _, timed, untimed = piece.audience
             if timed:
-                multicast(timed, self._packed(piece, True))
+                multicast(timed, piece.moved(True))
             if untimed:
-                multicast(untimed, self._packed(piece, False))
+                multicast(untimed, piece.moved(False))
         self.moved.clear()
-
-    @staticmethod
-    def _packed(piece: Piece, timed: bool) -> bytes:
-        return pack_move_timed(piece.id, piece.x, piece.y, 0) if timed else pack_move(piece.id, piece.x, piece.y)
 
     # Ranking
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from .protocol import O_PLAYER, pack_enter, pack_leave
+from .protocol import O_PLAYER, pack_enter, pack_leave, pack_move, pack_move_timed
 
 if TYPE_CHECKING:
     import iocp
@@ -74,10 +74,9 @@ class Piece:
         """Its name, for people."""
         raise NotImplementedError
 
-    @property
-    def watched(self) -> bool:
-        """Whether any player has been told that it is there."""
-        return any(self.audience)
+    def moved(self, timed: bool, move_time: int = 0) -> bytes:
+        """The packet that tells where it stands now; `move_time` is left out of the untimed one."""
+        return pack_move_timed(self.id, self.x, self.y, move_time) if timed else pack_move(self.id, self.x, self.y)
 
     def watched_by(self, player: Player) -> None:
         """`player` is told that it is there, and of its moves from now on."""

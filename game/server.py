@@ -44,8 +44,6 @@ from .protocol import (
     ToServer,
     pack_login_fail,
     pack_login_ok,
-    pack_move,
-    pack_move_timed,
     pack_world,
     parse_client,
 )
@@ -271,10 +269,7 @@ class ChessServer(iocp.Handler):
 
     def _answer(self, player: Player, move_time: int, news: list[bytes]) -> None:
         """Send a player the `news` of others, and where it stands itself."""
-        if player.timed:
-            answer = pack_move_timed(player.id, player.x, player.y, move_time)
-        else:
-            answer = pack_move(player.id, player.x, player.y)
+        answer = player.moved(player.timed, move_time)
         if news:
             news.append(answer)
             answer = b"".join(news)

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 from .crowd import CROWDED, TICKED_FROM, Crowd
 from .monster import Monster
 from .piece import Piece, Player
-from .protocol import pack_move, pack_move_timed
 from .sectors import Sector, Sectors
 
 if TYPE_CHECKING:
@@ -206,9 +205,9 @@ class View:
     def _tell_moved(self, piece: Piece) -> None:
         timed, untimed, ticked_timed, ticked_untimed = piece.audience
         if timed:
-            self.sender.multicast(timed, pack_move_timed(piece.id, piece.x, piece.y, 0))
+            self.sender.multicast(timed, piece.moved(True))
         if untimed:
-            self.sender.multicast(untimed, pack_move(piece.id, piece.x, piece.y))
+            self.sender.multicast(untimed, piece.moved(False))
         if ticked_timed or ticked_untimed:
             self.crowd.moved[piece.id] = piece
 

@@ -20,7 +20,7 @@ from .combat import MOST_LEVEL, Combat, most_health
 from .monster import STEPS
 from .monsters import Monsters
 from .piece import Limits, Piece, Player
-from .protocol import pack_chat, pack_move, pack_move_timed
+from .protocol import pack_chat
 from .rescue import Record
 from .terrain import MAX_SIZE, Terrain
 from .view import Sender, View
@@ -224,10 +224,7 @@ class World:
         """Put `player`, who died, on an open tile of the seed's choice, and tell it so."""
         news: list[bytes] = []
         self.view.jump(player, *self.terrain.random_open(self.generator), news)
-        if player.timed:
-            news.append(pack_move_timed(player.id, player.x, player.y, 0))
-        else:
-            news.append(pack_move(player.id, player.x, player.y))
+        news.append(player.moved(player.timed))
         player.session.send(b"".join(news))
 
     def chat(self, player: Player, text: str) -> Refusal | None:
