@@ -33,11 +33,8 @@ Exit codes: 0 measured, 1 a server failed (select beyond 1024 descriptors is one
 BASE = "epoll-c"
 WINE_BASE = "iocp-c"
 Kept = dict[str, Any]
-# Of each shape of load: its title, the beginning of its scenarios' titles.
-SHAPES = {
-    "10 connections active, 1 packet outstanding each; the others are silent": "active-",
-    "all connections active, 1 packet outstanding each": "echo-",
-}
+SHAPES = ("active-", "echo-")
+"""How the names of the scenarios of each shape of load begin."""
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
@@ -76,6 +73,14 @@ class Shape:
         self.columns = dict(sorted(found.items()))
         """Scenarios by their number of connections."""
         self.titles = {r["server"]: r["title"] for r in self.results}
+        """Of servers."""
+
+    @property
+    def title(self) -> str:
+        name = next(iter(self.columns.values()))
+        active = f"{name.split('-')[1]} connections active" if name.startswith("active-") else "all connections active"
+        silent = "; the others are silent" if name.startswith("active-") else ""
+        return f"{active}, 1 packet outstanding each{silent}"
 
     def here(self, connections: int) -> list[report.Result]:
         return [r for r in self.results if r["scenario"] == self.columns[connections]]
@@ -111,7 +116,7 @@ class Shape:
     def failures(self) -> list[str]:
         """Who could not do what, and how that showed."""
         return [
-            f"{self.titles[server]} with {connections:,}: {why}"
+            f"{self.titles[server]} with {connections:,}: {why.rpartition(' | ')[2]}"
             for server in self.titles
             for connections in self.columns
             if (why := self.failure(server, connections)) and not self.values(server, connections)
@@ -123,11 +128,23 @@ def connections_of(scenario: str) -> int:
     return int(scenario.rpartition("-")[2].partition("x")[0])
 
 
-def shapes_of(kept: Sequence[Kept], wine: bool) -> dict[str, Shape]:
-    """By title, those that were measured."""
+def shapes_of(kept: Sequence[Kept], wine: bool) -> list[Shape]:
+    """Those that were measured."""
     results = [r for each in kept if each["wine"] is wine for r in each["results"]]
-    made = {title: Shape(results, beginning, WINE_BASE if wine else BASE) for title, beginning in SHAPES.items()}
-    return {title: shape for title, shape in made.items() if shape.results}
+    made = [Shape(results, beginning, WINE_BASE if wine else BASE) for beginning in SHAPES]
+    return [shape for shape in made if shape.results]
+
+
+def conditions(facts: dict[str, str], wine: bool) -> dict[str, str]:
+    """Of what a run says about its machine, what has to do with these servers."""
+    left_out = {"libuv", "twisted", "cython"}
+    if wine:
+        left_out |= {"C compiler", "Python", "uvloop"}  # those of Linux
+        compiler = report.said([programs.WINDOWS_COMPILER, "--version"])
+        facts = {**facts, "Wine": report.said(["wine", "--version"]), "cross-compiler": f"{compiler} {' '.join(programs.FLAGS)}"}
+    else:
+        facts = {**facts, "liburing": report.said(["pkg-config", "--modversion", "liburing"])}
+    return {name: value for name, value in facts.items() if value and name not in left_out}
 
 
 def block(kept: Sequence[Kept], wine: bool) -> str:
@@ -136,17 +153,17 @@ def block(kept: Sequence[Kept], wine: bool) -> str:
     if not shapes:
         return ""
     first = next(each for each in kept if each["wine"] is wine)
-    facts = {name: value for name, value in first["conditions"].items() if name not in ("libuv", "twisted")}
-    rounds = max(r["round"] for shape in shapes.values() for r in shape.results)
-    spread = [each for shape in shapes.values() for each in shape.spread()]
+    rounds = max(r["round"] for shape in shapes for r in shape.results)
+    spread = [each for shape in shapes for each in shape.spread()]
     apart = f" The rounds of a cell are {statistics.median(spread):.0%} apart (median), at most {max(spread):.0%}." if spread else ""
-    parts = ["; ".join(f"{name} {value}" for name, value in facts.items() if value) + f". {rounds} rounds of {first['seconds']:g} s.{apart}"]
+    facts = "; ".join(f"{name} {value}" for name, value in first["conditions"].items())
+    parts = [f"{facts}. {rounds} interleaved rounds of {first['seconds']:g} s.{apart}"]
     if wine:
         parts.append("**Under Wine, no Windows numbers.** Ratios to the C server on IOCP.")
     else:
         parts.append("Packets per CPU-second of the server, the median; in parentheses the ratio to C on epoll in the same round.")
-    for title, shape in shapes.items():
-        parts += [f"**{title}**", shape.table(with_amounts=not wine)]
+    for shape in shapes:
+        parts += [f"**{shape.title}**", shape.table(with_amounts=not wine)]
         parts += ["Cannot: " + "; ".join(failures) + "."] if (failures := shape.failures()) else []
     return "\n\n".join(parts)
 
@@ -159,6 +176,7 @@ def main(words: Sequence[str]) -> int:
     else:
         chosen = run.chosen_scenarios(options, every_scenario(options))
         measured, code = run.run(options, chosen, run.chosen_peers(options, peers.WINE_MODELS if options.wine else peers.MODELS))
+        measured["conditions"] = conditions(measured["conditions"], options.wine)
         run.write(measured, options.json or options.build / "io-models.json")
         kept = [measured]
     contents = {"io-models": block(kept, wine=False), "io-models-wine": block(kept, wine=True)}

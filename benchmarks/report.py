@@ -148,8 +148,8 @@ def conditions(python: str, folder: Path, cpus: Sequence[int]) -> dict[str, str]
         "memory": f"{int(memory[1]) / 2**20:.1f} GiB" if memory else "",
         "kernel": platform.release(),
         "load average at start": f"{os.getloadavg()[0]:.2f}",
-        "libuv": _said([str(folder / "libuv"), "--version"]),
-        "C compiler": f"{_said([programs.compiler(), '--version'])} {' '.join(programs.FLAGS)}",
+        "libuv": said([str(folder / "libuv"), "--version"]),
+        "C compiler": f"{said([programs.compiler(), '--version'])} {' '.join(programs.FLAGS)}",
     }
     code = (
         "import json, platform, importlib.metadata as m\n"
@@ -159,11 +159,12 @@ def conditions(python: str, folder: Path, cpus: Sequence[int]) -> dict[str, str]
         "    except m.PackageNotFoundError: pass\n"
         "print(json.dumps(v))"
     )
-    found.update(json.loads(_said([python, "-c", code]) or "{}"))
+    found.update(json.loads(said([python, "-c", code]) or "{}"))
     return found
 
 
-def _said(command: Sequence[str]) -> str:
+def said(command: Sequence[str]) -> str:
+    """The first line that a command prints; empty if it cannot be run."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
