@@ -122,6 +122,16 @@ class Shape:
             if (why := self.failure(server, connections)) and not self.values(server, connections)
         ]
 
+    def starved(self) -> list[str]:
+        """Who never answered some of the active connections, while others were answered thousands of times."""
+        found = []
+        for server, title in self.titles.items():
+            for connections in self.columns:
+                counts = [r["load"].get("unanswered", 0) for r in self.here(connections) if r["server"] == server and r["value"]]
+                if any(counts):
+                    found.append(f"{title} with {connections:,}: up to {max(counts):,}")
+        return found
+
 
 def connections_of(scenario: str) -> int:
     """active-10-of-1000 and echo-1000x1: 1000"""
@@ -165,6 +175,7 @@ def block(kept: Sequence[Kept], wine: bool) -> str:
     for shape in shapes:
         parts += [f"**{shape.title}**", shape.table(with_amounts=not wine)]
         parts += ["Cannot: " + "; ".join(failures) + "."] if (failures := shape.failures()) else []
+        parts += ["Connections that starved: " + "; ".join(starved) + "."] if (starved := shape.starved()) else []
     return "\n\n".join(parts)
 
 

@@ -13,7 +13,7 @@ matplotlib.use("agg")  # a file, no window
 
 from matplotlib import pyplot
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 if TYPE_CHECKING:
     from io_models import Shape
@@ -42,7 +42,7 @@ STYLES: dict[str, tuple[str, str]] = {
 def draw(linux: Sequence[Shape], wine: Sequence[Shape], target: Path) -> None:
     """Costs of a packet on Linux for each shape of load; under Wine only ratios, for the first shape."""
     panels = [(shape, _draw_costs) for shape in linux] + [(shape, _draw_ratios) for shape in wine[:1]]
-    figure, axes = pyplot.subplots(1, len(panels), figsize=(5.2 * len(panels), 5.4), layout="constrained", squeeze=False)
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(5.2 * len(panels), 5.8), layout="constrained", squeeze=False)
     for place, (shape, draw_lines) in zip(axes[0], panels, strict=True):
         draw_lines(place, shape)
         _dress(place, shape.title.replace(", ", ",\n"), shape)
@@ -57,6 +57,7 @@ def _dress(place: Axes, title: str, shape: Shape) -> None:
     place.set_yscale("log")
     place.set_xlabel("connections")
     place.set_xticks(list(shape.columns))
+    place.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     for axis in (place.xaxis, place.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
         axis.set_minor_formatter(NullFormatter())
@@ -64,7 +65,7 @@ def _dress(place: Axes, title: str, shape: Shape) -> None:
     place.set_axisbelow(True)
     for side in ("top", "right"):
         place.spines[side].set_visible(False)
-    place.legend(fontsize=8, frameon=False, loc="upper left")
+    place.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2)
 
 
 def _line(place: Axes, shape: Shape, server: str, values: Sequence[tuple[int, float]]) -> None:
@@ -77,11 +78,11 @@ def _draw_costs(place: Axes, shape: Shape) -> None:
     for server in shape.titles:
         measured = [(connections, shape.values(server, connections)) for connections in shape.columns]
         _line(place, shape, server, [(n, 1e6 / statistics.median(values)) for n, values in measured if values])
-    place.set_ylabel("microseconds of the server's CPU for a packet (less is better)")
+    place.set_ylabel("microseconds of the server's CPU for a packet (less is better)", fontsize=9)
 
 
 def _draw_ratios(place: Axes, shape: Shape) -> None:
     for server in shape.titles:
         ratios = [(connections, shape.ratio(server, connections)) for connections in shape.columns]
         _line(place, shape, server, [(n, 1 / ratio) for n, ratio in ratios if ratio])
-    place.set_ylabel("CPU for a packet, C on IOCP = 1 (less is better)\nUNDER WINE, NO WINDOWS NUMBERS")
+    place.set_ylabel("CPU for a packet, C on IOCP = 1 (less is better)\nUNDER WINE, NO WINDOWS NUMBERS", fontsize=9)
