@@ -95,10 +95,14 @@ class Shape:
         """To the base, in the same round; the median over the rounds."""
         return report.ratio(self.here(connections), server, self.base)
 
+    def cells(self) -> list[list[float]]:
+        """The rounds of each server with each number of connections, where there are any."""
+        every = (self.values(server, connections) for server in self.titles for connections in self.columns)
+        return [cell for cell in every if cell]
+
     def spread(self) -> list[float]:
         """For each cell how far its rounds are apart, as a part of their median."""
-        cells = [self.values(server, connections) for server in self.titles for connections in self.columns]
-        return [(max(cell) - min(cell)) / statistics.median(cell) for cell in cells if len(cell) > 1]
+        return [(max(cell) - min(cell)) / statistics.median(cell) for cell in self.cells() if len(cell) > 1]
 
     def table(self, with_amounts: bool) -> str:
         lines = ["| server | " + " | ".join(f"{connections:,} connections" for connections in self.columns) + " |"]
@@ -163,7 +167,8 @@ def block(kept: Sequence[Kept], wine: bool) -> str:
     if not shapes:
         return ""
     first = next(each for each in kept if each["wine"] is wine)
-    rounds = max(r["round"] for shape in shapes for r in shape.results)
+    counts = {len(cell) for shape in shapes for cell in shape.cells()}
+    rounds = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else f"{max(counts)}"
     spread = [each for shape in shapes for each in shape.spread()]
     apart = f" The rounds of a cell are {statistics.median(spread):.0%} apart (median), at most {max(spread):.0%}." if spread else ""
     facts = "; ".join(f"{name} {value}" for name, value in first["conditions"].items())

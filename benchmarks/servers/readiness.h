@@ -123,16 +123,19 @@ static inline void add_connection(SOCKET fd)
     }
 }
 
-#ifndef _WIN32
+/* All that wait; the listener must not block. */
 static inline void accept_all(SOCKET listener)
 {
     for (;;) {
+#ifdef _WIN32
+        SOCKET fd = accept(listener, NULL, NULL);
+#else
         SOCKET fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0)
+#endif
+        if (fd == INVALID_SOCKET)
             return;
         add_connection(fd);
     }
 }
-#endif
 
 #endif

@@ -60,7 +60,7 @@ static void turn(SOCKET listener)
         if (c)
             receive(c);
         else if (readable.fd_array[i] == listener)
-            add_connection(accept(listener, NULL, NULL));
+            accept_all(listener);
     }
     for (u_int i = 0; i < writable.fd_count; i++) {
         struct connection *c = *find(writable.fd_array[i]);
@@ -136,7 +136,10 @@ int main(int argc, char **argv)
 {
     SOCKET listener = start_listening("select", argc, argv, NULL);
     FD_SET(listener, &reading);
-#ifndef _WIN32
+#ifdef _WIN32
+    u_long on = 1;
+    ioctlsocket(listener, FIONBIO, &on);
+#else
     highest = listener;
 #endif
     for (;;)

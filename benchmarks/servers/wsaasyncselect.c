@@ -36,9 +36,7 @@ static void socket_message(SOCKET fd, int event)
 {
     struct connection *c = *find(fd);
     if (event == FD_ACCEPT) {
-        SOCKET accepted = accept(fd, NULL, NULL);
-        if (accepted != INVALID_SOCKET)
-            add_connection(accepted);
+        accept_all(fd); /* WSAAsyncSelect() has made the listener non-blocking, too */
     } else if (c && event & (FD_READ | FD_CLOSE)) {
         receive(c);
     } else if (c && c->output && event & FD_WRITE) {
