@@ -45,7 +45,10 @@ def draw(linux: Sequence[Shape], wine: Sequence[Shape], target: Path) -> None:
     figure, axes = pyplot.subplots(1, len(panels), figsize=(5.2 * len(panels), 5.8), layout="constrained", squeeze=False)
     for place, (shape, draw_lines) in zip(axes[0], panels, strict=True):
         draw_lines(place, shape)
-        _dress(place, shape.title.replace(", ", ",\n"), shape)
+        if draw_lines is _draw_costs and place is not axes[0][0]:
+            place.sharey(axes[0][0])  # or the same cost would look different
+        system = "on Linux" if draw_lines is _draw_costs else "UNDER WINE"
+        _dress(place, f"{system}: {shape.title.replace(', ', ',' + chr(10), 1)}", shape)
     target.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(target, dpi=110)
     pyplot.close(figure)
@@ -85,4 +88,4 @@ def _draw_ratios(place: Axes, shape: Shape) -> None:
     for server in shape.titles:
         ratios = [(connections, shape.ratio(server, connections)) for connections in shape.columns]
         _line(place, shape, server, [(n, 1 / ratio) for n, ratio in ratios if ratio])
-    place.set_ylabel("CPU for a packet, C on IOCP = 1 (less is better)\nUNDER WINE, NO WINDOWS NUMBERS", fontsize=9)
+    place.set_ylabel("CPU for a packet, C on IOCP = 1 (less is better)\nunder Wine, no Windows numbers", fontsize=9)
