@@ -47,8 +47,9 @@ def draw(linux: Sequence[Shape], wine: Sequence[Shape], target: Path) -> None:
         draw_lines(place, shape)
         if draw_lines is _draw_costs and place is not axes[0][0]:
             place.sharey(axes[0][0])  # or the same cost would look different
+        first, _, rest = shape.title.partition(", ")
         system = "on Linux" if draw_lines is _draw_costs else "UNDER WINE"
-        _dress(place, f"{system}: {shape.title.replace(', ', ',' + chr(10), 1)}", shape)
+        _dress(place, f"{system}: {first},\n{rest}", shape)
     target.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(target, dpi=110)
     pyplot.close(figure)
