@@ -18,7 +18,7 @@ usage: python tools/wheels.py sdist
        python tools/wheels.py audit [--python LIST]
        python tools/wheels.py test [--python LIST] [--again] [pytest arguments]
        python tools/wheels.py strict [--compiler NAME] [--contract PROGRAM]
-       python tools/wheels.py check [--release TAG]
+       python tools/wheels.py check [--release TAG | --complete FOLDER]
 """
 HELP = (
     USAGE
@@ -29,7 +29,8 @@ commands:
   audit    auditwheel's verdict on them; the repaired wheel, installed alone, must serve io_uring without a liburing of the system
   test     the wheel with its extras into a fresh environment, then the tests of the sdist from an empty folder
   strict   the C that Windows compiles, held to what MSVC understands: by MSVC itself where it is, else by clang
-  check    the workflows, and the wheels that cibuildwheel would build; with --release, whether that tag may be released
+  check    the workflows, and the wheels that cibuildwheel would build; with --release, whether that tag may be released;
+           with --complete, whether all that is to be published lies in that folder
 
 LIST is versions joined by commas, such as 3.11,3.12,3.14t (default: the version that runs this tool). They are looked for on PATH
 and in pyenv. --again tests in the environment of the last time, if the wheel has not changed.
@@ -136,10 +137,12 @@ def strictly(words: list[str]) -> int:
 
 
 def checks(words: list[str]) -> int:
-    tag = take(words, "--release")
+    tag, folder = take(words, "--release"), take(words, "--complete")
     refuse(words)
     if tag is not None:
         return report(check.release(tag), f"{tag} may be released")
+    if folder is not None:
+        return report(check.complete(Path(folder)), f"{folder} holds the sdist and every wheel")
     findings = [*check.workflows(), *(finding for platform in check.PLATFORMS for finding in check.identifiers(platform))]
     count = sum(len(check.expected(platform)) for platform in check.PLATFORMS)
     return report([*findings, *check.packages()], f"workflows fine; cibuildwheel would build the {count} wheels that are wanted")

@@ -30,14 +30,36 @@ def identifiers(platform: str) -> list[str]:
     return findings + ([f"cibuildwheel would also build {', '.join(extra)}"] if extra else [])
 
 
+def complete(folder: Path) -> list[str]:
+    """What is missing in a folder that is to be published: one sdist, and each wheel that cibuildwheel was to build."""
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    found: dict[str, list[str]] = {}
+    findings = []
+    for name in names:
+        wheel = re.fullmatch(r"pyiocp-([^-]+)-(cp\d+)-(cp\d+t?)-(\S+)\.whl", name)
+        if name == f"pyiocp-{version()}.tar.gz":
+            found.setdefault("sdist", []).append(name)
+        elif wheel is None or wheel.group(1) != version():
+            findings.append(f"{name}: not of this release ({version()})")
+        else:
+            # manylinux_2_26_x86_64.manylinux_2_28_x86_64: all of one kind, told by the first.
+            kind = re.sub(r"(linux)(?:_\d+)+", r"\1", wheel.group(4).partition(".")[0])
+            found.setdefault(f"{wheel.group(3)}-{kind}", []).append(name)
+    wanted = {"sdist", *expected("linux"), *expected("windows")}
+    findings += [f"missing: {what}" for what in sorted(wanted - found.keys())]
+    findings += [f"not wanted: {', '.join(found[what])}" for what in sorted(found.keys() - wanted)]
+    return findings + [f"twice: {', '.join(files)}" for files in found.values() if len(files) > 1]
+
+
 def workflows() -> list[str]:
     """GitHub's own schema, then zizmor's knowledge of what makes a workflow unsafe."""
     files = sorted((PROJECT / ".github" / "workflows").glob("*.yml"))
-    findings = []
-    for command in (
+    commands: list[list[str | Path]] = [
         [tools() / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *files],
         [tools() / "zizmor", "--offline", "--no-progress", "--color=never", PROJECT / ".github"],
-    ):
+    ]
+    findings = []
+    for command in commands:
         try:
             run(command)
         except ToolError as error:

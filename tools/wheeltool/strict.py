@@ -1,6 +1,7 @@
 """The C that is compiled on Windows, held to what MSVC understands.
 
-With MSVC (`cl`, in a prompt of Visual Studio) this is a compilation that treats warnings as errors. Without it clang stands in:
+With MSVC (`cl`, found as Visual Studio's own prompt finds it) this is a compilation that treats warnings as errors. Without it
+clang stands in:
 mingw's headers are read first, as the system headers they are; then clang is told that it is MSVC (so that `#ifdef _MSC_VER` takes
 MSVC's way), what only gcc and clang know is forbidden, and the files are read for x86-64 and arm64 with every warning that has a
 counterpart in MSVC's /W3, some of /W4, and every one about a language extension.
@@ -11,6 +12,8 @@ Microsoft's headers declare what mingw's declare.
 
 from __future__ import annotations
 
+import os
+import platform
 import re
 import shutil
 import subprocess
@@ -120,23 +123,51 @@ def with_clang(compiler: str, files: Sequence[Path], folder: Path, python: Path 
 # ---- MSVC itself ----
 
 
+def msvc_environment(compiler: str) -> dict[str, str]:
+    """The variables of a prompt of Visual Studio for this machine's processor; this process's own, if it was started in one."""
+    if shutil.which(compiler):
+        return dict(os.environ)
+    programs = os.environ.get("ProgramFiles(x86)", r"C:\Program Files (x86)")
+    where = Path(programs, "Microsoft Visual Studio", "Installer", "vswhere.exe")
+    if not where.exists():
+        raise ToolError(f"{compiler} is not on PATH and there is no {where}: install the Build Tools of Visual Studio (C++)")
+    place = run([where, "-latest", "-products", "*", "-property", "installationPath"]).strip()
+    script = Path(place, "VC", "Auxiliary", "Build", "vcvarsall.bat")
+    processor = "arm64" if platform.machine().lower() == "arm64" else "x64"
+    # One string: cmd has quoting rules of its own, and list2cmdline knows others.
+    done = subprocess.run(f'cmd /s /c ""{script}" {processor} >nul && set"', capture_output=True, text=True, errors="replace")
+    variables = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    if shutil.which(compiler, path=next((value for name, value in variables.items() if name.upper() == "PATH"), "")) is None:
+        raise ToolError(f"{script} {processor} brings no {compiler}:\n{done.stdout}{done.stderr}")
+    return variables
+
+
+def call_msvc(compiler: str, arguments: Sequence[str | Path], variables: dict[str, str]) -> str:
+    """What the compiler printed if it failed, else nothing."""
+    # The full path: Windows looks a bare name up on this process's own PATH, not on the one handed over.
+    path = next((value for name, value in variables.items() if name.upper() == "PATH"), "")
+    command = [shutil.which(compiler, path=path) or compiler, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=variables)
+    return (done.stdout + done.stderr).strip() if done.returncode else ""
+
+
 def with_msvc(compiler: str, files: Sequence[Path], folder: Path, more: Sequence[str] = ()) -> list[str]:
-    findings = []
-    for file in files:
-        command = [compiler, *MSVC, *more, *includes(), f"/Fo{folder / 'object.obj'}", str(file)]
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
-        if done.returncode:
-            findings.append(f"{file.name}:\n{(done.stdout + done.stderr).strip()}")
-    return findings
+    variables = msvc_environment(compiler)
+    arguments = [*MSVC, *more, *includes(), f"/Fo{folder / 'object.obj'}"]
+    said = {file.name: call_msvc(compiler, [*arguments, file], variables) for file in files}
+    return [f"{name}:\n{text}" for name, text in said.items() if text]
 
 
 def contract(compiler: str, out: Path) -> None:
     """The port's native tests as a program, for PYIOCP_CONTRACT_EXE."""
     files = [*native_tests(), *sorted(PROJECT.glob("src/port/win32*.c"))]
-    flags = [word for word in MSVC if word != "/c"]
+    flags = [*(word for word in MSVC if word != "/c"), "/O2", *MSVC_TESTS, *includes()]
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        run([compiler, *flags, "/O2", *MSVC_TESTS, *includes(), f"/Fo{folder}\\", f"/Fe{out}", *files, "/link", "ws2_32.lib", "mswsock.lib"])
+        arguments: list[str | Path] = [*flags, f"/Fo{folder}{os.sep}", f"/Fe{out}", *files, "/link", "ws2_32.lib", "mswsock.lib"]
+        said = call_msvc(compiler, arguments, msvc_environment(compiler))
+    if said:
+        raise ToolError(f"the port's native tests do not compile with {compiler}:\n{said}")
 
 
 def check(compiler: str) -> list[str]:
@@ -145,8 +176,6 @@ def check(compiler: str) -> list[str]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if msvc:
-            if shutil.which(compiler) is None:
-                raise ToolError(f"{compiler} is not on PATH: start this in a prompt of Visual Studio (vcvarsall.bat)")
             free = ["/DPy_GIL_DISABLED=1"] if sysconfig.get_config_var("Py_GIL_DISABLED") else []
             python = [f"/I{sysconfig.get_path('include')}", *free]
             findings = with_msvc(compiler, shared(), folder) + with_msvc(compiler, native_tests(), folder, MSVC_TESTS)
