@@ -14,9 +14,9 @@ from wheeltool.places import ToolError, say
 
 USAGE = """\
 usage: python tools/wheels.py sdist
-       python tools/wheels.py wheel [--python LIST]
-       python tools/wheels.py audit [--python LIST]
-       python tools/wheels.py test [--python LIST] [--again] [pytest arguments]
+       python tools/wheels.py wheel [--python LIST] [--sdist FILE]
+       python tools/wheels.py audit [--python LIST] [--sdist FILE]
+       python tools/wheels.py test [--python LIST] [--sdist FILE] [--again] [pytest arguments]
        python tools/wheels.py strict [--compiler NAME] [--contract PROGRAM]
        python tools/wheels.py check [--release TAG | --complete FOLDER]
 """
@@ -33,7 +33,8 @@ commands:
            with --complete, whether all that is to be published lies in that folder
 
 LIST is versions joined by commas, such as 3.11,3.12,3.14t (default: the version that runs this tool). They are looked for on PATH
-and in pyenv. --again tests in the environment of the last time, if the wheel has not changed.
+and in pyenv. FILE is an sdist that is there already (default: the one in dist/, made anew if a source is newer).
+--again tests in the environment of the last time, if the wheel has not changed.
 
 examples:
   python tools/wheels.py sdist
@@ -86,6 +87,15 @@ def pythons(words: list[str]) -> list[str]:
     return versions
 
 
+def archive_of(words: list[str]) -> Path:
+    given = take(words, "--sdist")
+    if given is None:
+        return sdist.newest()
+    if not Path(given).is_file():
+        raise UsageError(f"--sdist names no file: {given}")
+    return Path(given).absolute()
+
+
 def refuse(words: Sequence[str]) -> None:
     if words:
         raise UsageError(f"unexpected: {' '.join(words)}")
@@ -100,28 +110,25 @@ def make_sdist(words: list[str]) -> int:
 
 
 def make_wheels(words: list[str]) -> int:
-    versions = pythons(words)
+    versions, archive = pythons(words), archive_of(words)
     refuse(words)
-    archive = sdist.newest()
     for version in versions:
         print(wheel.build(archive, version))
     return 0
 
 
 def audit(words: list[str]) -> int:
-    versions = pythons(words)
+    versions, archive = pythons(words), archive_of(words)
     refuse(words)
-    archive = sdist.newest()
     for version in versions:
         print(f"Python {version}\n{wheel.audit(wheel.build(archive, version), version)}")
     return 0
 
 
 def test(words: list[str]) -> int:
-    versions = pythons(words)
+    versions, archive = pythons(words), archive_of(words)
     again = "--again" in words
     arguments = [word for word in words if word not in ("--again", "--")]
-    archive = sdist.newest()
     failed = [version for version in versions if suite.test(archive, version, arguments, again)]
     return report([f"Python {version}: the tests failed" for version in failed], f"tests passed on {', '.join(versions)}")
 
