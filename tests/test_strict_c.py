@@ -15,6 +15,8 @@ sys.path.insert(0, str(PROJECT / "tools"))
 
 from wheeltool import strict  # noqa: E402
 
+if sys.platform == "win32":
+    pytest.skip("on Windows MSVC itself is asked: tools/wheels.py strict", allow_module_level=True)
 for program, package in (("clang", "clang"), (strict.CROSS, "gcc-mingw-w64-x86-64")):
     if shutil.which(program) is None:
         pytest.skip(f"needs {program} (Debian: apt-get install {package})", allow_module_level=True)
