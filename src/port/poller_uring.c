@@ -26,6 +26,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#ifndef SYS_io_uring_register
+#define SYS_io_uring_register 427 /* on every processor; unknown to the C library of manylinux_2_28 */
+#endif
+
 enum {
     SUBMISSIONS = 256,  /* a turn's polls added and removed; when it is full it is submitted and goes on */
     COMPLETIONS = 8192, /* sockets that can change between two turns before the kernel has to keep a list of its own */

@@ -29,10 +29,8 @@ def sources(target: str) -> list[Path]:
 def has_liburing(compiler: str) -> bool:
     """Whether a program that uses liburing can be linked: without it the port is built with epoll alone."""
     with tempfile.TemporaryDirectory() as folder:
-        probe = Path(folder, "probe.c")
-        probe.write_text("#include <liburing.h>\nint main(void) { return io_uring_queue_init(1, 0, 0) == 0; }\n")
         try:
-            compile_(compiler, [str(probe), "-o", str(Path(folder, "probe")), "-luring"])
+            compile_(compiler, [str(PORT / "probe" / "liburing.c"), "-o", str(Path(folder, "probe")), "-luring"])
         except BuildError:
             return False
     return True
