@@ -99,7 +99,7 @@ cdef drop_list(TimerNode *node):
         next = node.next
         if node.timer != NULL:
             t = <Timer>node.timer
-            t.ended = True
+            counter_set(&t.ended, 1)
             t.fn = None
             t.args = None
             Py_DECREF(t)
