@@ -145,7 +145,8 @@ def _refuse(words: list[str]) -> None:
 
 def _prepare(home: Home) -> None:
     interpreter.setup(home)
-    with home.lock():
+    # Not the lock of setup: the other interpreter may be in the making meanwhile.
+    with home.lock("build.lock"):
         suite.build(home, PROJECT)
 
 

@@ -39,11 +39,11 @@ PACKAGES = (
     "setuptools>=77", "wheel", "Cython>=3.1,<4", "pytest>=8", "pytest-timeout", "hypothesis>=6.100", "rich>=13",
     "prometheus-client>=0.19", "typing-extensions",
 )  # fmt: skip
-BINARY_PACKAGES = ("pillow>=10",)
+OPTIONAL_PACKAGES = ("pillow>=10",)
 BARE_PACKAGES = ("sqlalchemy>=2",)
 
 SOURCE_RECIPE = repr((1, SOURCE_PACKAGE, SUITE))
-PACKAGES_RECIPE = repr((1, PACKAGES, BINARY_PACKAGES, BARE_PACKAGES, SOURCE_RECIPE))
+PACKAGES_RECIPE = repr((1, PACKAGES, OPTIONAL_PACKAGES, BARE_PACKAGES, SOURCE_RECIPE))
 
 PROOF = """\
 import ctypes, hashlib, lzma, select, sqlite3, ssl, sys, sysconfig, threading, zlib
@@ -140,7 +140,8 @@ def _fill_packages(draft: Path, home: Home) -> None:
     with step("packages for the tests"):
         # The plain interpreter's pip where there is one: ThreadSanitizer makes it slow.
         python = home.interpreter
-        target = ("install", "--no-compile", "--target", draft)
+        # Wheels only: where the newest version of something has none for this Python, an older one has.
+        target = ("install", "--no-compile", "--only-binary=:all:", "--target", draft)
         if home.tsan:
             plain = Home(home.root)
             if ready(plain):
@@ -148,6 +149,6 @@ def _fill_packages(draft: Path, home: Home) -> None:
         pip(python, *target, *PACKAGES)
         pip(python, *target, "--no-deps", *BARE_PACKAGES)
         try:
-            pip(python, *target, "--only-binary=:all:", *BINARY_PACKAGES)
+            pip(python, *target, *OPTIONAL_PACKAGES)
         except ToolError as error:
-            say(f"without {' '.join(BINARY_PACKAGES)}, and the tests that need it are skipped: {str(error).splitlines()[0]}")
+            say(f"without {' '.join(OPTIONAL_PACKAGES)}, and the tests that need it are skipped: {str(error).splitlines()[0]}")

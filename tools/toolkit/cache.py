@@ -85,10 +85,10 @@ class Cache:
     # ---- one at a time
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """There is one interpreter and one site-packages: two runs at once would test each other's build."""
+    def lock(self, name: str = "lock") -> Iterator[None]:
+        """One run at a time makes units, or does whatever else `name` is the lock for."""
         self.root.mkdir(parents=True, exist_ok=True)
-        with open(self.root / "lock", "w") as handle:
+        with open(self.root / name, "w") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
