@@ -360,6 +360,10 @@ cdef class Engine:
         return self.core.worker_count
 
     @property
+    def concurrent(self):
+        return bool(self.core.concurrent)
+
+    @property
     def running(self):
         return self.life == RUNNING and not counter_get(&self.asked.is_set)
 

@@ -64,6 +64,11 @@ def test_game_code_without_locks_counts_right_by_default(serve: Serve, dial: Dia
     assert len(came) == 6
 
 
+def test_an_engine_says_whether_handlers_may_overlap(backend: str) -> None:
+    assert [iocp.Server(iocp.Handler(), backend=backend, concurrent=asked).concurrent for asked in (False, True)] == [False, True]
+    assert not iocp.Server(iocp.Handler(), backend=backend).concurrent and not iocp.Client(iocp.Handler(), backend=backend).concurrent
+
+
 @pytest.mark.parametrize("turn", range(20))
 def test_connect_races_with_the_stop_of_an_engine_that_was_never_started(backend: str, turn: int) -> None:
     """Either it raises, or the session's end is told: nobody opens a socket on a port that is closed."""

@@ -8,7 +8,7 @@ from toolkit.cache import Cache, cache_folder
 
 
 class Home(Cache):
-    """`source` is shared by both interpreters: the plain one and, with `tsan`, the one made with ThreadSanitizer."""
+    """Two interpreters share `source` and `packages`: the plain one and, with `tsan`, the one made with ThreadSanitizer."""
 
     tool = "freethreaded.py"
 
@@ -19,7 +19,7 @@ class Home(Cache):
         self.source = root / "source"
         self.objects = root / f"objects{kind}"  # of the compiler; no unit, since make goes on where it was interrupted
         self.python = root / f"python{kind}"
-        self.packages = root / f"packages{kind}"
+        self.packages = root / "packages"
 
     @classmethod
     def default(cls, *, tsan: bool = False) -> Home:

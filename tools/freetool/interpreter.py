@@ -36,7 +36,7 @@ TSAN_OPTIONS = ("--with-thread-sanitizer",)
 # What the tests want and what works without the lock. greenlet, which sqlalchemy would bring, and hdrhistogram and psycopg have no
 # build for this Python, or one that turns the lock on again; tests that need them are skipped. mypy is the other suite's.
 PACKAGES = (
-    "setuptools>=77", "wheel", "Cython>=3.1,<4", "pytest>=8", "pytest-timeout", "hypothesis>=6.100", "rich>=13",
+    "pip", "setuptools>=77", "wheel", "Cython>=3.1,<4", "pytest>=8", "pytest-timeout", "hypothesis>=6.100", "rich>=13",
     "prometheus-client>=0.19", "typing-extensions",
 )  # fmt: skip
 OPTIONAL_PACKAGES = ("pillow>=10",)
@@ -69,7 +69,10 @@ def ready(home: Home) -> bool:
 
 
 def setup(home: Home) -> None:
-    """Makes what is missing; says nothing when all is there."""
+    """Makes what is missing; says nothing when all is there. The interpreter for ThreadSanitizer needs the plain one: it installs
+    and builds with that."""
+    if home.tsan:
+        setup(Home(home.root))
     if ready(home):
         return
     with home.lock():
@@ -83,7 +86,8 @@ def setup(home: Home) -> None:
             _compile(home)
             home.make(home.python, python_recipe(home), lambda draft: _fill_python(draft, home))
             shutil.rmtree(home.objects)
-        home.make(home.packages, PACKAGES_RECIPE, lambda draft: _fill_packages(draft, home))
+        if not home.tsan:
+            home.make(home.packages, PACKAGES_RECIPE, lambda draft: _fill_packages(draft, home))
         with step("check: the interpreter starts, and has no global lock"):
             text = call(launcher(home, [home.interpreter, "-c", PROOF]), environment=clean_environment())
     say(f"{text.strip()}; it is {home.interpreter}")
@@ -128,8 +132,11 @@ def _compile(home: Home) -> None:
 def _fill_python(draft: Path, home: Home) -> None:
     with step("make install"):
         stage = draft.parent / "stage"
-        command = launcher(home, ["make", "-s", "install", f"DESTDIR={stage}"])
-        call(command, cwd=home.objects, environment=clean_environment())
+        command = ["make", "-s", "install", f"DESTDIR={stage}"]
+        if home.tsan:
+            # No pip, and no byte code (compileall says its help instead): ThreadSanitizer would need many minutes for them.
+            command += ["ENSUREPIP=no", "COMPILEALL_OPTS=--help"]
+        call(launcher(home, command), cwd=home.objects, environment=clean_environment())
         for path in (stage / home.python.relative_to("/")).iterdir():
             path.rename(draft / path.name)
         if home.tsan:
@@ -138,17 +145,11 @@ def _fill_python(draft: Path, home: Home) -> None:
 
 def _fill_packages(draft: Path, home: Home) -> None:
     with step("packages for the tests"):
-        # The plain interpreter's pip where there is one: ThreadSanitizer makes it slow.
-        python = home.interpreter
         # Wheels only: where the newest version of something has none for this Python, an older one has.
         target = ("install", "--no-compile", "--only-binary=:all:", "--target", draft)
-        if home.tsan:
-            plain = Home(home.root)
-            if ready(plain):
-                python = plain.interpreter
-        pip(python, *target, *PACKAGES)
-        pip(python, *target, "--no-deps", *BARE_PACKAGES)
+        pip(home.interpreter, *target, *PACKAGES)
+        pip(home.interpreter, *target, "--no-deps", *BARE_PACKAGES)
         try:
-            pip(python, *target, *OPTIONAL_PACKAGES)
+            pip(home.interpreter, *target, *OPTIONAL_PACKAGES)
         except ToolError as error:
             say(f"without {' '.join(OPTIONAL_PACKAGES)}, and the tests that need it are skipped: {str(error).splitlines()[0]}")
