@@ -101,7 +101,7 @@ def build(home: Home, words: list[str]) -> int:
 
 def test(home: Home, words: list[str]) -> int:
     _prepare(home)
-    return _become(home, ["python", "-m", "pytest", "-p", "no:cacheprovider", *words])
+    return _become(home, [*_pytest(home), *words])
 
 
 def stress(home: Home, words: list[str]) -> int:
@@ -116,7 +116,7 @@ def stress(home: Home, words: list[str]) -> int:
     _prepare(home)
     # The time limit of one test is for a suite; here each may take as long as it was asked to.
     limit = f"--timeout={int(float(seconds) * 3 + 300)}"
-    return _become(home, ["python", "-m", "pytest", "-p", "no:cacheprovider", "-v", limit, STRESS], IOCP_STRESS_SECONDS=seconds)
+    return _become(home, [*_pytest(home), "-v", limit, STRESS], IOCP_STRESS_SECONDS=seconds)
 
 
 def run(home: Home, words: list[str]) -> int:
@@ -148,6 +148,11 @@ def _prepare(home: Home) -> None:
     # Not the lock of setup: the other interpreter may be in the making meanwhile.
     with home.lock("build.lock"):
         suite.build(home, PROJECT)
+
+
+def _pytest(home: Home) -> list[str]:
+    # ThreadSanitizer writes to the descriptor of stderr, where pytest would keep it to itself.
+    return ["python", "-m", "pytest", "-p", "no:cacheprovider", *(["--capture=sys"] if home.tsan else [])]
 
 
 def _become(home: Home, words: list[str], folder: Path | None = PROJECT, **variables: str) -> int:

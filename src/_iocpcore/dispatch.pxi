@@ -214,7 +214,7 @@ cdef void call_fired(Engine engine, Worker *w):
             t.due += t.interval
             if t.due <= now:
                 t.due += (now - t.due) // t.interval * t.interval + t.interval
-            timer_start(core, &t.node, due_in(core, t.due, 0))
+            timer_start(core, &t.node, due_in(core, t.due, 0), False)
             if counter_get(&t.ended) and timer_stop(core, &t.node):   # cancelled on another thread in between
                 Py_DECREF(t)
         node = next

@@ -68,7 +68,7 @@ cdef class Engine:
     cdef readonly str backend_reason
     cdef readonly object framing
     cdef readonly object limits
-    cdef int life
+    cdef flag_t life            # NEW, RUNNING, STOPPED
     cdef object starting        # a lock: start and stop from several threads
     cdef Latch asked            # to stop
     cdef object calls           # a deque of what post() left
@@ -138,7 +138,7 @@ cdef class Engine:
         core.framing.counts_header = framing.counts_header
         core.framing.max_size = framing.max_size
         read_rules(&core.rules, limits)
-        core.flush_time = 1000000000
+        counter_set(&core.flush_time, 1000000000)
         core.address_slots = ADDRESS_SLOTS
         core.addresses = <AddressCount **>calloc(ADDRESS_SLOTS, sizeof(AddressCount *))
         core.workers = <Worker *>calloc(count, sizeof(Worker))
@@ -288,7 +288,7 @@ cdef class Engine:
                 return
         if self.life == STOPPED:
             return
-        self.core.flush_time = <int64_t>(min(seconds / 2, 2.0) * 1e9)
+        counter_set(&self.core.flush_time, <int64_t>(min(seconds / 2, 2.0) * 1e9))
         self.request_stop()
         current = _threading.current_thread()
         runs_in = self.runner()

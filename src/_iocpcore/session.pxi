@@ -85,7 +85,11 @@ cdef class Session:
 
     @property
     def error(self):
-        return error_of(self.c.error)
+        cdef int error
+        spin_lock(&self.c.lock)
+        error = self.c.error
+        spin_unlock(&self.c.lock)
+        return error_of(error)
 
     @property
     def logged_in(self):
@@ -93,7 +97,7 @@ cdef class Session:
 
     @property
     def queued(self):
-        return self.c.queued
+        return queued_of(&self.c)
 
     def send(self, packet, /):
         cdef Py_buffer view

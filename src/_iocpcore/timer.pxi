@@ -50,7 +50,7 @@ cdef Timer start_timer(Engine engine, int64_t delay, int64_t interval, object fn
     t.interval = interval
     t.node.timer = <PyObject *>t
     Py_INCREF(t)                # the wheel's; given up when it has fired for the last time, or was cancelled
-    timer_start(core, &t.node, due_in(core, t.due, 0))
+    timer_start(core, &t.node, due_in(core, t.due, 0), False)
     if engine.life == STOPPED:  # meanwhile: making the object may run other code, and nobody empties the wheel again
         t.cancel()
     return t
