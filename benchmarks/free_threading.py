@@ -86,6 +86,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--lock-python", default=str(usual), help="the usual one, with pyiocp (default: that of tools/dev.py)")
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "benchmarks", help="folder of the load generator and results")
     parser.add_argument("--add", action="store_true", help="add to the results of an earlier run")
+    parser.add_argument("--from", dest="source", type=Path, metavar="FILE.json", help="report these results, measure nothing")
     parser.add_argument("--write", action="store_true", help=f"fill the marked block of {DOCUMENT.relative_to(ROOT)}")
     options = parser.parse_args(words)
     try:
@@ -203,27 +204,38 @@ def markdown(run: dict[str, Any]) -> str:
     )
 
 
-def main(words: Sequence[str]) -> int:
-    options = parse(words)
+def measured(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    """New results, kept in the build folder, and the exit code; no results if nothing can be measured."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as on Ctrl-C: no server stays behind
     programs.build("load", options.build)
-    if problem := check(options):
-        print(f"free_threading.py: {problem}", file=sys.stderr)
-        return 2
+    problem = check(options)
     if len(process.cpus()) < 2:
-        print("free_threading.py: one CPU only: nothing to gain from a second worker", file=sys.stderr)
-        return 2
+        problem = "one CPU only: nothing to gain from a second worker"
+    if problem:
+        print(f"free_threading.py: {problem}", file=sys.stderr)
+        return {}, 2
     if os.getloadavg()[0] > 0.5:
         print(f"note: this machine is busy (load average {os.getloadavg()[0]:.2f})", file=sys.stderr)
     kept, code = run(options)
     target = options.build / "free_threading.json"
     if options.add and target.exists():
         earlier = json.loads(target.read_text(encoding="utf-8"))
-        measured = {(r["compute"], r["window"]) for r in kept["results"]}
-        kept["results"] += [r for r in earlier["results"] if (r["compute"], r["window"]) not in measured]
+        shapes = {(r["compute"], r["window"]) for r in kept["results"]}
+        kept["results"] += [r for r in earlier["results"] if (r["compute"], r["window"]) not in shapes]
     target.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    return kept, code
+
+
+def main(words: Sequence[str]) -> int:
+    options = parse(words)
+    if options.source:
+        kept, code = json.loads(options.source.read_text(encoding="utf-8")), 0
+    else:
+        kept, code = measured(options)
+        if not kept:
+            return code
     text = markdown(kept) if kept["results"] else ""
     print(text)
     if options.write and not report.refill(DOCUMENT, {BLOCK: text}):
