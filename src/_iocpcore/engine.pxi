@@ -39,6 +39,8 @@ cdef class Latch:
             self.lock.release()
 
     cdef bint wait(self, object timeout) except -1:
+        # A signal that came since the interpreter last looked, as while start() made the threads, ends no wait that begins after it.
+        PyErr_CheckSignals()
         if not counter_get(&self.is_set) and self.lock.acquire(True, -1 if timeout is None else max(0, timeout)):
             self.lock.release()     # for the next who waits
         return counter_get(&self.is_set) != 0
