@@ -3,8 +3,8 @@
 What is told to whom is the world's business (`view.py`); here packets are taken apart, connections become players, bad
 input is dealt with, and the world's clock is driven by one timer of the port, which stands still while nobody plays.
 
-Handlers of one server never run at the same time, so nothing here takes a lock. `ChessServer` must not be given to
-a server with `concurrent=True`. It needs only `call_every` and `multicast` of the engine and `send`, `close`, `abort`, `id`,
+Handlers of one server never run at the same time, on free-threaded Python neither, so nothing here takes a lock. A server with
+`concurrent=True` is refused at its start. The game needs only `call_every` and `multicast` of the engine and `send`, `close`, `abort`, `id`,
 `data` of sessions, so it runs as well over stand-ins for them, without a network (`replay.py`).
 
 Bad input: a wish that is not granted (`Refusal`: off the board, into an obstacle, too fast ...) is answered with the true
@@ -123,7 +123,9 @@ class ChessServer(iocp.Handler):
     # The library's side
 
     def on_start(self, server: iocp.Engine) -> None:
-        """The world's packets for many go through this engine."""
+        """The world's packets for many go through this engine. Raises ValueError for one whose handlers may overlap."""
+        if getattr(server, "concurrent", False):
+            raise ValueError("the chess game takes no locks: give it a server with concurrent=False")
         self._engine = server
         self.world.now = self._clock()
         self.world.attach(server)

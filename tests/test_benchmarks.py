@@ -232,3 +232,32 @@ def test_the_games_benchmark_works_in_small(tmp_path: Path) -> None:
     assert sorted(measured) == ["crowd", "memory", "move"]
     assert measured["crowd"][0]["told"] == 100 and measured["crowd"][0]["looked_at"] > 0
     assert "| a move |" in done.stdout
+
+
+def test_free_threading_says_where_the_interpreters_come_from(build: Path) -> None:
+    """One interpreter cannot be both: with the lock and without it."""
+    pythons = ["--python", sys.executable, "--lock-python", sys.executable]
+    command = [sys.executable, str(BENCHMARKS / "free_threading.py"), "--build", str(build), *pythons]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 2, done.stderr
+    assert "tools/freethreaded.py measure" in done.stderr or "tools/dev.py setup" in done.stderr
+
+
+@pytest.mark.parametrize("switches", [["--workers", "1"], ["--workers", "2", "--concurrent"]])
+def test_independent_games_answer_every_packet(switches: list[str]) -> None:
+    command = [sys.executable, str(BENCHMARKS / "servers" / "independent.py"), "--turns", "50", *switches]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            host, _, port = server.stdout.readline().split()[2].rpartition(":")
+            peers = [socket.create_connection((host, int(port)), timeout=30) for _ in range(4)]
+            for number in range(50):
+                for peer in peers:
+                    peer.sendall(b"\x06\x00" + number.to_bytes(4, "little"))
+                for peer in peers:
+                    assert peer.recv(6, socket.MSG_WAITALL) == b"\x06\x00" + number.to_bytes(4, "little")
+            for peer in peers:
+                peer.close()
+        finally:
+            server.terminate()
+    assert server.returncode == 0

@@ -10,8 +10,9 @@ from pathlib import Path
 if sys.version_info < (3, 11):
     sys.exit("wine.py: needs Python 3.11 or later, this is " + sys.version.split()[0])
 
+from toolkit.cache import ToolError, say
 from winetool import recipe, session, suite
-from winetool.home import Home, ToolError, say
+from winetool.home import Home
 
 USAGE = """\
 usage: python tools/wine.py setup

@@ -32,7 +32,7 @@ cdef void accept_issue(Core *core, AcceptOperation *op, int64_t now) noexcept no
 cdef void accept_later(Core *core, AcceptOperation *op, int64_t now) noexcept nogil:
     counter_set(&op.waiting, 1)
     counter_add(&core.accept_retries, 1)
-    timer_start(core, &core.accept_timer, due_in(core, now, ACCEPT_RETRY * <int64_t>1000000))
+    timer_start(core, &core.accept_timer, due_in(core, now, ACCEPT_RETRY * <int64_t>1000000), False)
 
 
 cdef void accept_retry(Worker *w) noexcept nogil:

@@ -42,7 +42,7 @@ cdef object call2(PyObject *function, PyObject *self, object a, object b):
 cdef bint failed(Engine engine, Worker *w, str text, tuple arguments) noexcept:
     """Called in an except block: log and count what a handler raised. False: it was Ctrl-C, which ends run()."""
     error = _sys.exc_info()[1]
-    if isinstance(error, KeyboardInterrupt) and engine.runs_in is not None:
+    if isinstance(error, KeyboardInterrupt) and engine.runner() is not None:
         engine.interrupted = error
         engine.request_stop()
         return False
@@ -195,16 +195,16 @@ cdef void call_fired(Engine engine, Worker *w):
         next = node.next
         t = <Timer>node.timer
         timer_hand_back(core, node)
-        if not t.ended:
+        if not counter_get(&t.ended):
             counter_own(&w.timers_fired, 1)
             counter_own(&w.callbacks, 1)
             if not t.interval:
-                t.ended = True
+                counter_set(&t.ended, 1)
             try:
                 t.fn(*t.args)
             except BaseException:
                 failed(engine, w, "a timer's function failed: %r", (t.fn,))
-        if t.ended:
+        if counter_get(&t.ended):
             t.fn = None
             t.args = None
             Py_DECREF(t)        # the wheel's
@@ -214,8 +214,8 @@ cdef void call_fired(Engine engine, Worker *w):
             t.due += t.interval
             if t.due <= now:
                 t.due += (now - t.due) // t.interval * t.interval + t.interval
-            timer_start(core, &t.node, due_in(core, t.due, 0))
-            if t.ended and timer_stop(core, &t.node):   # cancelled on another thread in between
+            timer_start(core, &t.node, due_in(core, t.due, 0), False)
+            if counter_get(&t.ended) and timer_stop(core, &t.node):   # cancelled on another thread in between
                 Py_DECREF(t)
         node = next
 

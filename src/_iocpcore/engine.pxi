@@ -39,6 +39,8 @@ cdef class Latch:
             self.lock.release()
 
     cdef bint wait(self, object timeout) except -1:
+        # A signal that came since the interpreter last looked, as while start() made the threads, ends no wait that begins after it.
+        PyErr_CheckSignals()
         if not counter_get(&self.is_set) and self.lock.acquire(True, -1 if timeout is None else max(0, timeout)):
             self.lock.release()     # for the next who waits
         return counter_get(&self.is_set) != 0
@@ -68,7 +70,7 @@ cdef class Engine:
     cdef readonly str backend_reason
     cdef readonly object framing
     cdef readonly object limits
-    cdef int life
+    cdef flag_t life            # NEW, RUNNING, STOPPED
     cdef object starting        # a lock: start and stop from several threads
     cdef Latch asked            # to stop
     cdef object calls           # a deque of what post() left
@@ -138,7 +140,7 @@ cdef class Engine:
         core.framing.counts_header = framing.counts_header
         core.framing.max_size = framing.max_size
         read_rules(&core.rules, limits)
-        core.flush_time = 1000000000
+        counter_set(&core.flush_time, 1000000000)
         core.address_slots = ADDRESS_SLOTS
         core.addresses = <AddressCount **>calloc(ADDRESS_SLOTS, sizeof(AddressCount *))
         core.workers = <Worker *>calloc(count, sizeof(Worker))
@@ -190,6 +192,16 @@ cdef class Engine:
             self.packet_function = <PyObject *>self.packet_callable
             self.packet_self = NULL
 
+    # An attribute that one thread may change while another reads it: without the interpreter lock the object might be gone between
+    # the look at it and the reference to it.
+    cdef set_runner(self, object thread):
+        with cython.critical_section(self):
+            self.runs_in = thread
+
+    cdef object runner(self):
+        with cython.critical_section(self):
+            return self.runs_in
+
     cdef open(self):
         """What a kind of engine does before its workers run."""
 
@@ -216,13 +228,13 @@ cdef class Engine:
         self.allocate()
         self.open()
         self.life = RUNNING
-        self.runs_in = _threading.current_thread()  # where stop() only asks
+        self.set_runner(_threading.current_thread())    # where stop() only asks
         try:
             self.handler.on_start(self)
         except BaseException:
             self.abandon()
             raise
-        self.runs_in = None
+        self.set_runner(None)
 
     def start(self):
         with self.starting:
@@ -252,12 +264,12 @@ cdef class Engine:
             if self.core.worker_count != 1:
                 raise RuntimeError(f"run() makes the calling thread the only worker: use workers=1, not {self.core.worker_count}")
             self.launch()
-            self.runs_in = _threading.current_thread()
+            self.set_runner(_threading.current_thread())
             self.begin()
         try:
             run_worker(self, &self.core.workers[0])
         finally:
-            self.runs_in = None
+            self.set_runner(None)
             self.finish()
         if self.interrupted is not None:
             raise self.interrupted
@@ -278,13 +290,13 @@ cdef class Engine:
                 return
         if self.life == STOPPED:
             return
-        self.core.flush_time = <int64_t>(min(seconds / 2, 2.0) * 1e9)
+        counter_set(&self.core.flush_time, <int64_t>(min(seconds / 2, 2.0) * 1e9))
         self.request_stop()
         current = _threading.current_thread()
-        if current is self.runs_in or current in self.threads:
+        runs_in = self.runner()
+        if current is runs_in or current in self.threads:
             return
         deadline = _time.monotonic() + seconds
-        runs_in = self.runs_in
         if runs_in is not None:
             while self.life == RUNNING and _time.monotonic() < deadline:
                 self.asked.wait(0.001)
@@ -313,21 +325,22 @@ cdef class Engine:
     cdef abandon(self):
         """No worker will ever run: let go of all that waits for one."""
         self.asked.set()
+        # `stopping` is past on_stop, since nothing was started, and past its deadline. Set before the sessions are counted: a
+        # connect() on another thread counts its own first and looks at this afterwards, so that one of the two sees the other.
+        counter_set(&self.core.stop_asked, 1)
+        counter_set(&self.core.stop_begun, 1)
+        counter_set(&self.core.stopping, 2)
         self.calls.clear()
         drop_timers(self)
         if counter_get(&self.core.sessions):
-            # Connections begun before start still have to end, each on its own worker. `stopping` is past on_stop, since
-            # nothing was started, and past its deadline.
+            # Connections begun before start still have to end, each on its own worker.
             self.life = RUNNING
             self.allocate()
-            counter_set(&self.core.stop_asked, 1)
-            counter_set(&self.core.stop_begun, 1)
-            counter_set(&self.core.stopping, 2)
             wake(self.core, KEY_STOP)
             self.start_threads()
             for thread in self.threads:
                 thread.join()
-        self.runs_in = None
+        self.set_runner(None)
         self.finish()
 
     cdef close_port(self):
@@ -347,6 +360,10 @@ cdef class Engine:
     @property
     def workers(self):
         return self.core.worker_count
+
+    @property
+    def concurrent(self):
+        return bool(self.core.concurrent)
 
     @property
     def running(self):

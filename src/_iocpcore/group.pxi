@@ -5,6 +5,11 @@
 # is sent: that is settle's).
 
 
+cdef extern from "Python.h":
+    void take_reference "Py_INCREF"(PyObject *o)
+    void give_reference "Py_DECREF"(PyObject *o)
+
+
 cdef Membership *find_membership(Connection *c, GroupMembers *members) noexcept nogil:
     cdef int i
     if c.in_one.members == members:
@@ -117,17 +122,27 @@ cdef Connection *connection_or_null(Session session) noexcept:
 
 
 cdef list members_sessions(Core *core, GroupMembers *members):
-    """The open sessions of a group. The list is made twice as long as needed at most, outside the lock."""
-    cdef list found = []
-    cdef uint32_t i
+    """The open sessions of a group. Only references are taken under the lock, which keeps the objects from being given up; the list
+    is made afterwards, since making it may run other code, or wait for other threads."""
+    cdef PyObject **found
+    cdef uint32_t i, count = 0
     mutex_lock(&core.group_lock)
-    try:
+    found = <PyObject **>malloc((members.count + 1) * sizeof(PyObject *))
+    if found != NULL:
         for i in range(members.count):
             if members.list[i].state == OPEN and members.list[i].introduced:
-                found.append(<Session>members.list[i].session)
+                found[count] = members.list[i].session
+                take_reference(found[count])
+                count += 1
+    mutex_unlock(&core.group_lock)
+    if found == NULL:
+        raise MemoryError("no memory for the sessions of a group")
+    try:
+        return [<Session>found[i] for i in range(count)]
     finally:
-        mutex_unlock(&core.group_lock)
-    return found
+        for i in range(count):
+            give_reference(found[i])
+        free(found)
 
 
 @cython.final

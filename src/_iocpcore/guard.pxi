@@ -168,6 +168,4 @@ cdef void guard_arm(Connection *c) noexcept nogil:
     cdef int64_t due = due_in(c.core, deadline, 0)
     if deadline == 0:
         return
-    if c.timer.previous != NULL and c.timer.due <= due:
-        return
-    timer_start(c.core, &c.timer, due)
+    timer_start(c.core, &c.timer, due, True)

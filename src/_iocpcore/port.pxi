@@ -102,6 +102,7 @@ cdef extern from "sync.h" nogil:
         pass
     ctypedef struct counter_t:
         pass
+    ctypedef uint8_t flag_t
     void spin_lock(spin_t *lock)
     void spin_unlock(spin_t *lock)
     void mutex_init(mutex_t *m)

@@ -85,7 +85,11 @@ cdef class Session:
 
     @property
     def error(self):
-        return error_of(self.c.error)
+        cdef int error
+        spin_lock(&self.c.lock)
+        error = self.c.error
+        spin_unlock(&self.c.lock)
+        return error_of(error)
 
     @property
     def logged_in(self):
@@ -93,7 +97,7 @@ cdef class Session:
 
     @property
     def queued(self):
-        return self.c.queued
+        return queued_of(&self.c)
 
     def send(self, packet, /):
         cdef Py_buffer view
@@ -135,9 +139,31 @@ cdef int check_reason(object reason) except -1:
         raise ValueError(f"reason must be an iocp.Reason, not {reason!r}") from None
 
 
+cdef extern from *:
+    """
+    /* Free-threaded Python counts the references that the thread which made an object holds apart from the others', and leaves it
+       to that thread to find out that the last one is gone. A worker that waits for completions would find out nothing: what it
+       accepted and others ended would stay. So a session's references are counted together from the beginning. Only for an object
+       that no other thread knows yet. */
+    static inline void count_references_together(PyObject *o)
+    {
+    #ifdef Py_GIL_DISABLED
+        Py_ssize_t count = Py_REFCNT(o);
+        o->ob_tid = 0;
+        Py_SET_REFCNT(o, count);    /* of an object that is not this thread's: as merged */
+    #else
+        (void)o;
+    #endif
+    }
+    """
+    void count_references_together(object o)
+
+
 cdef Session new_session(Engine engine):
     """A session with a reference held by the core, which reap_sessions() gives up."""
     cdef Session s = Session.__new__(Session)
+    if engine.core.worker_count > 1 or not on_worker_of(engine.core):
+        count_references_together(s)
     s.engine = engine
     s._data = None
     s.c.core = engine.core

@@ -47,11 +47,19 @@ cdef snapshot(Engine engine):
         **sums)
 
 
+cdef int64_t queued_of(Connection *c) noexcept nogil:
+    cdef int64_t queued
+    spin_lock(&c.lock)
+    queued = c.queued
+    spin_unlock(&c.lock)
+    return queued
+
+
 cdef int64_t queued_bytes(Core *core) noexcept nogil:
     cdef int64_t sum = 0
     cdef uint32_t i
     mutex_lock(&core.group_lock)
     for i in range(core.everyone.count):
-        sum += core.everyone.list[i].queued
+        sum += queued_of(core.everyone.list[i])
     mutex_unlock(&core.group_lock)
     return sum

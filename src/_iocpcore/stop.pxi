@@ -35,22 +35,22 @@ cdef void stop_step(Engine engine, Worker *w):
     counter_set(&core.stop_asked, 1)        # the console asks without request_stop()
     engine.asked.set()
     if counter_swap(&core.stop_begun, 1) == 0:
-        core.stop_deadline = port_now() + core.flush_time
+        counter_set(&core.stop_deadline, port_now() + counter_get(&core.flush_time))
         counter_set(&core.stopping, 2)
         try:
             engine.handler.on_stop(engine)
         except BaseException:
             failed(engine, w, "on_stop failed", ())
-        core.stop_deadline = port_now() + core.flush_time
+        counter_set(&core.stop_deadline, port_now() + counter_get(&core.flush_time))
         end_all(core, FLUSHING)
-    elif counter_get(&core.stopping) == 2 and port_now() >= core.stop_deadline:
+    elif counter_get(&core.stopping) == 2 and port_now() >= counter_get(&core.stop_deadline):
         counter_set(&core.stopping, 3)
     if counter_get(&core.stopping) == 3:    # also those that came into the list meanwhile
         end_all(core, ENDING)
     # Again and again, since a worker may have issued another one while the others were being cancelled.
     if core.listener != INVALID_SOCKET and counter_get(&core.accepts_in_flight):
         CancelIoEx(<HANDLE>core.listener, NULL)
-    timer_start(core, &core.stop_timer, due_in(core, port_now(), STOP_STEP * <int64_t>1000000))
+    timer_start(core, &core.stop_timer, due_in(core, port_now(), STOP_STEP * <int64_t>1000000), False)
 
 
 cdef void end_all(Core *core, int state) noexcept nogil:
@@ -99,7 +99,7 @@ cdef drop_list(TimerNode *node):
         next = node.next
         if node.timer != NULL:
             t = <Timer>node.timer
-            t.ended = True
+            counter_set(&t.ended, 1)
             t.fn = None
             t.args = None
             Py_DECREF(t)

@@ -123,7 +123,7 @@ ctypedef struct Connection:
     Buffer *partial         # the beginning of a packet whose rest has not come
     # `lock` guards what follows, up to `next`.
     spin_t lock
-    uint8_t state
+    flag_t state
     uint8_t reason
     uint8_t receiving       # the receive is outstanding
     uint8_t connecting      # ConnectEx is outstanding
@@ -137,8 +137,8 @@ ctypedef struct Connection:
     uint8_t reaped          # its last reference is being given up
     uint8_t outgoing
     uint8_t skips           # FILE_SKIP_COMPLETION_PORT_ON_SUCCESS is set and confirmed: what succeeds at once posts no packet
-    uint8_t logged_in
-    uint8_t introduced      # on_connect was called
+    flag_t logged_in
+    flag_t introduced       # on_connect was called
     int error               # the system's, with SYSTEM_ERROR and the like
     Worker *owner           # the worker that handles its events now; nobody else calls handlers for it
     Segment *first
@@ -308,5 +308,5 @@ ctypedef struct Core:
     crowd *crowd            # of a load generator: who of its players sends when; NULL: none
     size_t play_room        # bytes of the largest packet that its players send
     TimerNode stop_timer
-    int64_t flush_time      # at stop: nanoseconds until what was not sent is cut
-    int64_t stop_deadline
+    counter_t flush_time    # at stop: nanoseconds until what was not sent is cut
+    counter_t stop_deadline

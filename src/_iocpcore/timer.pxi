@@ -10,13 +10,13 @@ cdef class Timer:
     cdef tuple args
     cdef int64_t due            # port_now() when it is due: the node's tick is rounded up, from which the next one must not count
     cdef int64_t interval       # in nanoseconds; 0: once
-    cdef bint ended
+    cdef counter_t ended        # it will not be called again; any thread may have said so
 
     def __init__(self):
         raise TypeError("timers are made by Engine.call_later() and Engine.call_every()")
 
     def cancel(self):
-        self.ended = True
+        counter_set(&self.ended, 1)
         if self.engine is not None and timer_stop(self.engine.core, &self.node):
             self.fn = None
             self.args = None
@@ -24,7 +24,7 @@ cdef class Timer:
 
     @property
     def active(self):
-        return not self.ended
+        return not counter_get(&self.ended)
 
 
 cdef int64_t nanoseconds_of(object seconds, str name) except -1:
@@ -50,7 +50,7 @@ cdef Timer start_timer(Engine engine, int64_t delay, int64_t interval, object fn
     t.interval = interval
     t.node.timer = <PyObject *>t
     Py_INCREF(t)                # the wheel's; given up when it has fired for the last time, or was cancelled
-    timer_start(core, &t.node, due_in(core, t.due, 0))
+    timer_start(core, &t.node, due_in(core, t.due, 0), False)
     if engine.life == STOPPED:  # meanwhile: making the object may run other code, and nobody empties the wheel again
         t.cancel()
     return t

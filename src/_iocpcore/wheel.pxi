@@ -134,11 +134,12 @@ cdef inline int64_t tick_of(Core *core, int64_t now) noexcept nogil:
     return (now - core.began) // 1000000
 
 
-# Put a timer into the wheel, `delay` nanoseconds from now, and see to it that a worker wakes in time.
-cdef void timer_start(Core *core, TimerNode *node, int64_t due) noexcept nogil:
+# Put a timer into the wheel for tick `due`, and see to it that a worker wakes in time. `early`: one that fires earlier is enough.
+cdef void timer_start(Core *core, TimerNode *node, int64_t due, bint early) noexcept nogil:
     cdef bint earlier
     mutex_lock(&core.wheel.lock)
-    if node.in_hands:       # whoever has it will start it again
+    # In hands: whoever has it will start it again.
+    if node.in_hands or (early and node.previous != NULL and node.due <= due):
         mutex_unlock(&core.wheel.lock)
         return
     wheel_remove(&core.wheel, node)

@@ -88,6 +88,9 @@ class Engine:
     @property
     def workers(self) -> int: ...
     @property
+    def concurrent(self) -> bool:
+        """Whether handlers of different sessions, timers and posted calls may run at the same time."""
+    @property
     def running(self) -> bool: ...
     def start(self) -> None:
         """Listen (a server), call `on_start`, start the worker threads.
@@ -151,7 +154,8 @@ class Server(Engine):
     ) -> None:
         """Raises TypeError or ValueError naming a wrong argument, RuntimeError for a backend that does not work here.
 
-        workers: threads, 0 for one per processor. accepts: AcceptEx calls outstanding. coalesce: seconds (0 to 1) for which
+        workers: threads, 0 for one per processor. concurrent: True lets handlers of different sessions, timers and posted calls run
+        at the same time, which helps on free-threaded Python alone; the default holds on every Python. accepts: AcceptEx calls outstanding. coalesce: seconds (0 to 1) for which
         what handlers send to other sessions may wait while the worker has more to receive, so that several packets to one
         session leave in one send; never waited for when nothing else is to be done, nor by the answer to the session that sent.
         """

@@ -13,7 +13,7 @@ class Handler:
     """Base class of a program's callbacks. Override what you need.
 
     All of them run on the server's worker threads, by default never two at the same time, so that they need no
-    locks; with `concurrent=True` two sessions' callbacks may overlap, those of one session never do. An exception in
+    locks, on free-threaded Python neither; with `concurrent=True` two sessions' callbacks may overlap, those of one session never do. An exception in
     one of them is logged with its traceback, counted, and cuts that session only (`Reason.HANDLER_ERROR`).
     A callback that blocks holds up the others: hand slow work to a thread and come back with `server.post()`.
 

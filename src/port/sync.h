@@ -2,7 +2,8 @@
  * Locks and counters that threads share, for compilers that know C11's atomics and for MSVC, which does not by default.
  *
  * spin_t guards a few instructions of one session or one socket: four bytes, because there is one in each. mutex_t guards
- * whatever takes longer or is waited for. counter_t is a number many threads add to and any thread may read.
+ * whatever takes longer or is waited for. counter_t is a number many threads add to and any thread may read. flag_t is a small number
+ * that is written under a lock and may be read without it.
  */
 #ifndef IOCP_SYNC_H
 #define IOCP_SYNC_H
@@ -27,6 +28,8 @@ static inline void mutex_lock(mutex_t *m) { AcquireSRWLockExclusive(m); }
 static inline int mutex_try(mutex_t *m) { return TryAcquireSRWLockExclusive(m) != 0; }
 static inline void mutex_unlock(mutex_t *m) { ReleaseSRWLockExclusive(m); }
 static inline void mutex_destroy(mutex_t *m) { (void)m; }
+
+typedef volatile unsigned char flag_t;
 
 typedef volatile LONG64 counter_t;
 
@@ -63,6 +66,8 @@ static inline void mutex_lock(mutex_t *m) { pthread_mutex_lock(m); }
 static inline int mutex_try(mutex_t *m) { return pthread_mutex_trylock(m) == 0; }
 static inline void mutex_unlock(mutex_t *m) { pthread_mutex_unlock(m); }
 static inline void mutex_destroy(mutex_t *m) { pthread_mutex_destroy(m); }
+
+typedef _Atomic uint8_t flag_t;
 
 typedef _Atomic int64_t counter_t;
 

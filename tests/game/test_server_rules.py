@@ -6,10 +6,13 @@ import socket
 import struct
 import sys
 
+import iocp
 import pytest
 from chess_client import NOWHERE, inwards
 from iocp.game.names import encode_name
 from iocp.game.protocol import Enter, Leave, LoginFail, LoginFailed, LoginOk, Moved, pack_login, pack_step
+from iocp.game.server import FRAMING, ChessServer
+from iocp.game.world import World
 
 kinds = pytest.mark.parametrize("timed", [True, False], ids=["timed", "untimed"])
 other_kinds = pytest.mark.parametrize("other_timed", [True, False], ids=["other-timed", "other-untimed"])
@@ -261,3 +264,10 @@ def test_a_login_a_byte_at_a_time_and_packets_in_one_piece_both_work(chess):
     packets = [ben.read() for _ in range(4)]
     assert [type(packet) for packet in packets] == [LoginOk, Enter, Moved, Moved]
     assert [packet.move_time for packet in packets[2:]] == [1, 2]
+
+
+def test_a_server_whose_handlers_may_overlap_is_refused(backend):
+    server = iocp.Server(ChessServer(World(8)), backend=backend, framing=FRAMING, concurrent=True)
+    with pytest.raises(ValueError, match="concurrent=False"):
+        server.start()
+    assert not server.running

@@ -1,33 +1,17 @@
-"""The cache folder: everything ``setup`` makes lives here, in units that are either whole or absent.
-
-A unit is one directory. It is filled under a temporary name and renamed when complete, with a stamp inside that says
-from which recipe it was made. So an interrupted set-up leaves no half-made unit, and a changed recipe is noticed.
-"""
+"""The units of the Windows tool's cache folder."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import hashlib
-import os
-import shutil
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-STAMP = ".stamp"
+from toolkit.cache import Cache, cache_folder
 
 
-class ToolError(Exception):
-    """Something the reader of the message can act on; shown without a traceback."""
+class Home(Cache):
+    tool = "wine.py"
 
-
-class Home:
     def __init__(self, root: Path) -> None:
-        self.root = root
-        self.scratch = root / "tmp"
+        super().__init__(root)
         self.venv = root / "venv"
         self.source = root / "source"
         self.prefix = root / "prefix"
@@ -35,9 +19,7 @@ class Home:
 
     @classmethod
     def default(cls) -> Home:
-        named = os.environ.get("PYIOCP_WINE_HOME")
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        return cls(Path(named).absolute() if named else cache / "pyiocp-wine")
+        return cls(cache_folder("PYIOCP_WINE_HOME", "pyiocp-wine"))
 
     @property
     def venv_python(self) -> Path:
@@ -46,79 +28,3 @@ class Home:
     @property
     def windows_python(self) -> Path:
         return self.python / "python.exe"
-
-    def build_folder(self, project: Path) -> Path:
-        """One per checkout, so that two working trees never mix their objects."""
-        digest = hashlib.sha256(str(project).encode()).hexdigest()[:8]
-        return self.root / "build" / f"{project.name}-{digest}"
-
-    # ---- units
-
-    def current(self, unit: Path, recipe: str) -> bool:
-        try:
-            return (unit / STAMP).read_text() == _digest(recipe)
-        except OSError:
-            return False
-
-    def make(self, unit: Path, recipe: str, fill: Callable[[Path], None]) -> bool:
-        """Fills `unit` unless it was already made from this recipe. True when it had to be made."""
-        if self.current(unit, recipe):
-            return False
-        with self.folder(unit.name) as draft:
-            fill(draft)
-            (draft / STAMP).write_text(_digest(recipe))
-            if unit.exists():
-                # Renamed away first: removing in place could be interrupted and leave a stamped ruin.
-                shutil.move(unit, draft.parent / "old")
-            draft.rename(unit)
-        return True
-
-    @contextlib.contextmanager
-    def folder(self, name: str) -> Iterator[Path]:
-        """An empty folder on the cache's own file system, gone afterwards."""
-        self.scratch.mkdir(parents=True, exist_ok=True)
-        outer = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.scratch))
-        inner = outer / name
-        inner.mkdir()
-        try:
-            yield inner
-        finally:
-            shutil.rmtree(outer, ignore_errors=True)
-
-    def sweep(self) -> None:
-        """Removes drafts of runs that were killed. Only for the holder of the lock."""
-        shutil.rmtree(self.scratch, ignore_errors=True)
-
-    # ---- one at a time
-
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """There is one Windows Python and one site-packages: two runs at once would test each other's wheel."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with open(self.root / "lock", "w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say(f"another wine.py uses {self.root}; waiting for it to end")
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-
-
-def _digest(recipe: str) -> str:
-    return hashlib.sha256(recipe.encode()).hexdigest() + "\n"
-
-
-def say(text: str) -> None:
-    """Progress goes to stderr, so that the output of the Windows program stays clean."""
-    print(f"wine.py: {text}", file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def step(text: str) -> Iterator[None]:
-    began = time.monotonic()
-    try:
-        yield
-    except BaseException:
-        say(f"{text} ... failed after {time.monotonic() - began:.1f} s")
-        raise
-    say(f"{text} ... {time.monotonic() - began:.1f} s")

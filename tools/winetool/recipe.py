@@ -6,9 +6,11 @@ import sys
 import time
 from pathlib import Path
 
+from toolkit.cache import ToolError, say, step
+from toolkit.command import call, clean_environment, pip
+
 from . import debian, interpreter, session
-from .command import call, clean_environment, pip
-from .home import Home, ToolError, say, step
+from .home import Home
 
 BUILD_TOOLS = ("cython>=3.1", "setuptools>=77", "wheel")
 

@@ -24,8 +24,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .command import clean_environment
-from .home import Home, ToolError, say
+from toolkit.cache import ToolError, say
+from toolkit.command import clean_environment
+
+from .home import Home
 
 TIMED_OUT = 124  # the exit code coreutils' `timeout` uses
 _SILENT: dict[str, Any] = {name: subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}

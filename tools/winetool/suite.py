@@ -9,9 +9,11 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from toolkit.cache import ToolError, say, step
+from toolkit.command import clean_environment
+
 from . import session
-from .command import clean_environment
-from .home import Home, ToolError, say, step
+from .home import Home
 
 OUTPUT = "dist-wine"
 # What would narrow or steer a run by accident, left over in the caller's shell.

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .home import ToolError
+from .cache import ToolError
 
 
 def call(
