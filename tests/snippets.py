@@ -256,12 +256,10 @@ class PageRun:
         while words and re.match(r"\w+=", words[0]):
             name, _, value = words.pop(0).partition("=")
             environment[name] = value
-        return _Process(_command(words), self._folder, environment, line)
+        return _Process(command_of(words), self._folder, environment, line)
 
     def _environment(self, block: Block) -> dict[str, str]:
-        environment = {**os.environ, "IOCP_BACKEND": self._backend, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", "COLUMNS": "130"}
-        # What is installed is enough: this finds out whether a name is wrong, not whether an index can be reached.
-        environment |= {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "NO_COLOR": "1"}
+        environment = environment_of(self._backend)
         if "no IOCP_BACKEND" in block.directives:
             del environment["IOCP_BACKEND"]
         return environment
@@ -269,7 +267,7 @@ class PageRun:
     def _program(self, block: Block, index: int) -> None:
         path = self._folder / f"line{block.line}.py"
         path.write_text(self._ported(block.text), encoding="utf-8")
-        process = self._running["program"] = _Process(_command(["python", path.name]), self._folder, self._environment(block), block.line)
+        process = self._running["program"] = _Process(command_of(["python", path.name]), self._folder, self._environment(block), block.line)
         shown = self._blocks[index + 1] if index + 1 < len(self._blocks) else None
         if shown is not None and shown.follows and shown.language == "text" and not shown.title:
             self._finish(process, list(shown.lines), shown, 0)
@@ -315,7 +313,15 @@ class PageRun:
         return _PORT.sub(lambda port: self._ports.setdefault(port[0], str(free_port())), text)
 
 
-def _command(words: list[str]) -> list[str]:
+def environment_of(backend: str) -> dict[str, str]:
+    """What a page's programs are started with."""
+    environment = {**os.environ, "IOCP_BACKEND": backend, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", "COLUMNS": "130"}
+    # What is installed is enough: this finds out whether a name is wrong, not whether an index can be reached.
+    return environment | {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "NO_COLOR": "1"}
+
+
+def command_of(words: list[str]) -> list[str]:
+    """The command as this machine has it: this Python, and what is installed in it, whatever PATH says."""
     program, rest = words[0], words[1:]
     if program in _MODULES:
         program, rest = "python", ["-m", _MODULES[program], *rest]
