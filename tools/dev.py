@@ -199,6 +199,8 @@ def main(words: Sequence[str]) -> int:
         elif command == "docs":
             set_up_docs()
             os.chdir(PROJECT)
+            # The theme's note about its successor, which concerns nobody who reads the output.
+            os.environ["NO_MKDOCS_2_WARNING"] = "1"
             become(["mkdocs", "serve", "--strict"] if rest else ["mkdocs", "build", "--strict", "--site-dir", str(SITE)])
         elif command == "run":
             become(rest)

@@ -186,7 +186,7 @@ def draw_port(t: dict[str, str | tuple[str, ...]]) -> str:
 PACKET = {
     "en": {
         "title": "The life of one packet",
-        "legend": ("the system", "native code, no GIL", "Python, with the GIL"),
+        "legend": ("the system", "native code, no GIL", "Python, holds the GIL"),
         "steps": (
             ("system", "The client's bytes arrive", "`zero-byte WSARecv completes"),
             ("ours", "A worker takes it off the queue, among others,", "and owns the session from now on"),
@@ -220,7 +220,7 @@ def draw_packet(t: dict[str, str | tuple[str, ...] | tuple[tuple[str, ...], ...]
     assert isinstance(title, str)
     height = 52 + sum(24 + 16 * len(step[1:]) + 16 for step in steps)
     drawing = Drawing(title, height)
-    for x, kind, name in zip((16, 132, 284), ("system", "ours", "python"), legend, strict=True):
+    for x, kind, name in zip((16, 114, 264), ("system", "ours", "python"), legend, strict=True):
         assert isinstance(name, str)
         drawing.box(x, 14, 14, 14, kind)
         drawing.text(x + 19, 26, f"-{name}")

@@ -1,10 +1,11 @@
 """What MkDocs does beyond its own for the documentation's site (mkdocs.yml).
 
-The pages of docs/ are read in two places: in the repository, and as a site of their own. Three things make the same text work in both:
+The pages of docs/ are read in two places: in the repository, and as a site of their own. These things make the same text work in both:
 
 - A link that leads out of docs/ (to a source, a test) leads, on the site, to a page that shows that file. A file that does not exist
   stays a broken link, which the strict build refuses.
 - `<!-- include: FILE NAME -->` becomes what stands in FILE between `<!-- NAME:start -->` and `<!-- NAME:end -->`, said once only.
+- Pages in ko/ are marked as Korean.
 - Comments for the tests of the snippets (tests/snippets.py) are left out.
 """
 
@@ -54,6 +55,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     if here.startswith(SOURCES + "/"):
         return markdown
     return _LINK.sub(redirected, _TEST.sub("", _whole(markdown)))
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Pages in another language say so: browsers break lines, read aloud and choose fonts by it."""
+    return f'<div lang="ko">{html}</div>' if page.file.src_uri.startswith("ko/") else html
 
 
 def _whole(markdown: str) -> str:
