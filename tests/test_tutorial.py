@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -91,6 +92,19 @@ def tree(text: str) -> str:
     if ast.get_docstring(module) is not None:
         del module.body[0]
     return ast.dump(module)
+
+
+def test_the_smallest_test_of_the_page_on_testing(backend: str, tmp_path: Path) -> None:
+    (shown,) = [block for block in blocks_of((ROOT / "docs/testing.md").read_text(encoding="utf-8")) if block.language == "python"]
+    (tmp_path / "engine").mkdir()
+    for name in ("conftest.py", "engine/conftest.py", "engine/witness.py"):
+        shutil.copy(ROOT / "tests" / name, tmp_path / name)
+    (tmp_path / "engine" / "test_echo.py").write_text(shown.text, encoding="utf-8")
+    done = subprocess.run(
+        command_of(["python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "engine"]), cwd=tmp_path, stdin=subprocess.DEVNULL,
+        env={**environment_of(backend), "IOCP_TEST_BACKENDS": backend}, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout + done.stderr
 
 
 # ---- what runs them ----

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from html import escape
 from pathlib import Path
+from typing import Any
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 WIDTH = 420
@@ -79,7 +80,10 @@ class Drawing:
         )
 
 
-PORT = {
+Words = dict[str, Any]
+"""What is written in one picture in one language."""
+
+PORT: dict[str, Words] = {
     "en": {
         "title": "The completion port",
         "devices": "*Device list",
@@ -131,59 +135,52 @@ PORT = {
 }
 
 
-def draw_port(t: dict[str, str | tuple[str, ...]]) -> str:
-    def word(name: str) -> str:
-        value = t[name]
-        assert isinstance(value, str)
-        return value
-
-    drawing = Drawing(word("title"), 620)
-    drawing.text(16, 28, word("devices"))
-    drawing.text(16, 45, word("devices note"))
+def draw_port(t: Words) -> str:
+    drawing = Drawing(t["title"], 620)
+    drawing.text(16, 28, t["devices"])
+    drawing.text(16, 45, t["devices note"])
     for number, x in enumerate((16, 117, 218, 319)):
-        name = word("listener") if number == 0 else f"{word('session')} {number}"
+        name = t["listener"] if number == 0 else f"{t['session']} {number}"
         operation = "`AcceptEx" if number == 0 else "`WSARecv" if number != 2 else "`WSASend"
         drawing.box(x, 56, 85, 48, "system", name, operation)
         drawing.arrow((x + 42, 106), (x + 42, 160))
     for number, line in enumerate(t["complete"]):
         drawing.text(109, 128 + 16 * number, line, "middle")
-    drawing.text(16, 178, word("queue"))
-    drawing.text(16, 195, word("queue note"))
+    drawing.text(16, 178, t["queue"])
+    drawing.text(16, 195, t["queue note"])
     for number, y in enumerate((206, 240, 274)):
         drawing.box(16, y, 78, 28, "box", "`key")
         drawing.box(94, y, 64, 28, "box", "`bytes")
         drawing.box(158, y, 112, 28, "box", "`NULL" if number == 1 else "`OVERLAPPED")
-    post = t["post"]
-    assert isinstance(post, tuple)
-    drawing.box(300, 214, 104, 80, "python", *post, "-")
+    drawing.box(300, 214, 104, 80, "python", *t["post"], "-")
     drawing.text(352, 282, "`PostQueued…", "middle")
     drawing.arrow((299, 254), (274, 254))
     drawing.arrow((120, 304), (120, 340))
     drawing.text(132, 320, "`GetQueuedCompletionStatusEx")
-    drawing.text(132, 336, word("take"))
-    drawing.text(16, 360, word("waiting"))
-    drawing.text(16, 377, word("waiting note"))
+    drawing.text(132, 336, t["take"])
+    drawing.text(16, 360, t["waiting"])
+    drawing.text(16, 377, t["waiting note"])
     for number, (y, name) in enumerate(((388, "T3"), (418, "T1"))):
-        drawing.box(16, y, 150, 28, "ours", f"{name}: {word('next')}" if number == 0 else name)
-    drawing.text(236, 360, word("released"))
-    drawing.text(236, 377, word("released note"))
-    drawing.text(236, 393, word("released note 2"))
-    drawing.box(236, 404, 168, 42, "python", f"T2: {word('runs')}")
+        drawing.box(16, y, 150, 28, "ours", f"{name}: {t['next']}" if number == 0 else name)
+    drawing.text(236, 360, t["released"])
+    drawing.text(236, 377, t["released note"])
+    drawing.text(236, 393, t["released note 2"])
+    drawing.box(236, 404, 168, 42, "python", f"T2: {t['runs']}")
     drawing.arrow((168, 402), (200, 402), (200, 418), (234, 418))
     drawing.arrow((234, 434), (168, 434))
-    drawing.text(201, 460, word("back"), "middle")
+    drawing.text(201, 460, t["back"], "middle")
     drawing.arrow((360, 448), (360, 500))
     drawing.arrow((290, 500), (290, 448))
-    drawing.text(236, 520, word("paused"))
-    drawing.text(236, 537, word("paused note"))
-    drawing.text(236, 553, word("paused note 2"))
+    drawing.text(236, 520, t["paused"])
+    drawing.text(236, 537, t["paused note"])
+    drawing.text(236, 553, t["paused note 2"])
     drawing.box(236, 564, 168, 34, "system", "T4")
     for number, line in enumerate(t["linux"]):
         drawing.text(16, 520 + 17 * number, line)
     return drawing.svg()
 
 
-PACKET = {
+PACKET: dict[str, Words] = {
     "en": {
         "title": "The life of one packet",
         "legend": ("the system", "native code, no GIL", "Python, holds the GIL"),
@@ -215,13 +212,11 @@ PACKET = {
 }  # fmt: skip
 
 
-def draw_packet(t: dict[str, str | tuple[str, ...] | tuple[tuple[str, ...], ...]]) -> str:
+def draw_packet(t: Words) -> str:
     title, legend, steps = t["title"], t["legend"], t["steps"]
-    assert isinstance(title, str)
     height = 52 + sum(24 + 16 * len(step[1:]) + 16 for step in steps)
     drawing = Drawing(title, height)
     for x, kind, name in zip((16, 114, 264), ("system", "ours", "python"), legend, strict=True):
-        assert isinstance(name, str)
         drawing.box(x, 14, 14, 14, kind)
         drawing.text(x + 19, 26, f"-{name}")
     y = 44.0
@@ -235,7 +230,7 @@ def draw_packet(t: dict[str, str | tuple[str, ...] | tuple[tuple[str, ...], ...]
     return drawing.svg()
 
 
-OVERLAPPED = {
+OVERLAPPED: dict[str, Words] = {
     "en": {
         "title": "The life of one OVERLAPPED",
         "ours": "*ours",
@@ -263,15 +258,10 @@ OVERLAPPED = {
 }  # fmt: skip
 
 
-def draw_overlapped(t: dict[str, str | tuple[str, ...]]) -> str:
-    def word(name: str) -> str:
-        value = t[name]
-        assert isinstance(value, str)
-        return value
-
-    drawing = Drawing(word("title"), 440)
-    drawing.text(92, 28, word("ours"), "middle")
-    drawing.text(334, 28, word("system"), "middle")
+def draw_overlapped(t: Words) -> str:
+    drawing = Drawing(t["title"], 440)
+    drawing.text(92, 28, t["ours"], "middle")
+    drawing.text(334, 28, t["system"], "middle")
     drawing.box(10, 38, 164, 348, "zone")
     drawing.box(262, 38, 148, 348, "zone")
     calls = ("WSARecv", "WSASend", "AcceptEx")
@@ -281,8 +271,8 @@ def draw_overlapped(t: dict[str, str | tuple[str, ...]]) -> str:
         drawing.arrow((168, y + 24), (268, y + 24))
         drawing.text(218, y + 18, f"`{call}", "middle")
         drawing.arrow((268, y + 52), (168, y + 52))
-        drawing.text(218, y + 67, word("dequeued"), "middle")
-    drawing.box(18, 248, 384, 42, "box", "`FILE_SKIP_COMPLETION_PORT_ON_SUCCESS", word("skip"))
+        drawing.text(218, y + 67, t["dequeued"], "middle")
+    drawing.box(18, 248, 384, 42, "box", "`FILE_SKIP_COMPLETION_PORT_ON_SUCCESS", t["skip"])
     drawing.arrow((130, 230), (130, 247))
     drawing.arrow((54, 247), (54, 231))
     for number, line in enumerate(t["note"]):
