@@ -5,7 +5,7 @@ The pages of docs/ are read in two places: in the repository, and as a site of t
 - A link that leads out of docs/ (to a source, a test) leads, on the site, to a page that shows that file. A file that does not exist
   stays a broken link, which the strict build refuses.
 - `<!-- include: FILE NAME -->` becomes what stands in FILE between `<!-- NAME:start -->` and `<!-- NAME:end -->`, said once only.
-- Pages in ko/ are marked as Korean.
+- Pages in ko/ are marked as Korean, and long names in tables may be broken.
 - Comments for the tests of the snippets (tests/snippets.py) are left out.
 """
 
@@ -24,6 +24,8 @@ SOURCES = "source"
 """The folder of the site that has the pages of files outside of docs/."""
 _LINK = re.compile(r"(\]\()((?:\.\./)+[^)#\s]*)((?:#[^)\s]*)?\))")
 _INCLUDE = re.compile(r"<!-- include: (\S+) (\S+) -->")
+_CELL = re.compile(r"<td.*?</td>", re.S)
+_NAME = re.compile(r"(?<=<code>)[^<]+(?=</code>)")
 _TEST = re.compile(r"^<!-- test: .*? -->\n", re.M | re.S)
 _LANGUAGES = {".py": "python", ".pyi": "python", ".c": "c", ".h": "c", ".pyx": "cython", ".pxi": "cython", ".toml": "toml",
               ".md": "markdown", ".js": "javascript", ".css": "css", ".yml": "yaml"}  # fmt: skip
@@ -58,7 +60,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Pages in another language say so: browsers break lines, read aloud and choose fonts by it."""
+    """Long names in tables get places where they may be broken; pages in another language say so, for line breaks, voices and fonts."""
+    html = _CELL.sub(lambda cell: _NAME.sub(lambda name: re.sub(r"([/(])", r"\1<wbr>", name[0]), cell[0]), html)
     return f'<div lang="ko">{html}</div>' if page.file.src_uri.startswith("ko/") else html
 
 
