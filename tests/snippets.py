@@ -329,6 +329,8 @@ def command_of(words: list[str]) -> list[str]:
         return [program, *rest]
     if sys.platform != "win32":
         return [sys.executable, *rest]
+    if rest[0] == "-c":
+        return [sys.executable, "-c", _WINDOWS + rest[1], *rest[2:]]
     if rest[0] == "-m":
         return [sys.executable, "-c", f"{_WINDOWS}runpy.run_module({rest[1]!r}, run_name='__main__', alter_sys=True)", *rest[1:]]
     return [sys.executable, "-c", f"{_WINDOWS}runpy.run_path({rest[0]!r}, run_name='__main__')", *rest]
