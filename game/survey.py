@@ -33,9 +33,9 @@ MOST_PACKETS: Final = 8
 """Packets sent in a tick."""
 
 
-def cell_shift(size: int) -> int:
-    """The cells of a board of `size` tiles are `1 << cell_shift(size)` tiles along a side."""
-    return max(0, math.ceil(math.log2(size / MOST_ACROSS)))
+def cell_shift(size: int, most_across: int = MOST_ACROSS) -> int:
+    """The cells of a board of `size` tiles are `1 << cell_shift(size)` tiles along a side: at most `most_across` of them."""
+    return max(0, math.ceil(math.log2(size / most_across)))
 
 
 class Survey:

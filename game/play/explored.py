@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..survey import cell_shift
+
+MOST_ACROSS: Final = 1_024
+"""Cells along a side: up to 1,024 tiles a cell is a tile."""
 
 
 class Explored:
-    """Cells of a board of `size` tiles, numbered row by row; a cell is `1 << shift` tiles a side, as in the server's survey."""
+    """Cells of a board of `size` tiles, numbered row by row; a cell is `1 << shift` tiles a side."""
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.shift = cell_shift(size)
+        self.shift = cell_shift(size, MOST_ACROSS)
         self.across = ((size - 1) >> self.shift) + 1
         self.seen = bytearray(self.across**2)
         """1 for a cell of which a tile was in sight."""

@@ -109,7 +109,6 @@ class Model:
         self.cells: dict[int, tuple[int, int]] = {}
         """The overview: (players, monsters) of each cell with anybody on it; 255 for that many or more."""
         self.cell_shift: int | None = None
-        self.cells_version = 0
 
     # What others ask
 
@@ -206,7 +205,6 @@ class Model:
             self.spectating, self.spectate_refusal = news.on, news.text
             if not news.on:
                 self.cells.clear()
-                self.cells_version += 1
         else:
             self._surveyed(news)
 
@@ -271,8 +269,7 @@ class Model:
         if news.shift != self.cell_shift:
             self.cell_shift = news.shift
             self.cells.clear()
-        for cell in [cell for cell in self.cells if news.first <= cell <= news.last]:
-            del self.cells[cell]
+        for cell in range(news.first, news.last + 1):
+            self.cells.pop(cell, None)
         for cell, players, monsters in news.cells:
             self.cells[cell] = (players, monsters)
-        self.cells_version += 1

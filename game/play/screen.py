@@ -61,8 +61,7 @@ class Screen:
         drawn: list[Drawn] = []
         if outlook.whole and model.spectating:
             self.camera = None
-            self._maps.draw_whole(surface, area, model, now)
-            self._draw_legend(surface, area, model)
+            self._draw_legend(surface, area, self._maps.draw_whole(surface, area, model, now))
         else:
             self.camera = self.camera_for(size, model, outlook)
             drawn = self._tiles.draw(surface, self.camera, model, self.motion, outlook, goal, now)
@@ -73,15 +72,8 @@ class Screen:
             self._draw_notice(surface, area, notice)
         return drawn
 
-    def _draw_legend(self, surface: pygame.Surface, area: pygame.Rect, model: Model) -> None:
-        players = sum(players for players, _ in model.cells.values())
-        monsters = sum(monsters for _, monsters in model.cells.values())
-        # A cell's numbers end at 255.
-        more = "or more " if any(255 in counts for counts in model.cells.values()) else ""
-        text = f"the whole world: {players:,} {more}players, {monsters:,} {more}monsters"
-        if model.cell_shift:
-            text += f"; a cell is {1 << model.cell_shift} tiles wide"
-        label = self.fonts.line(text, 15, looks.TEXT, True)
+    def _draw_legend(self, surface: pygame.Surface, area: pygame.Rect, text: str) -> None:
+        label = self.fonts.line(text, 15, looks.TEXT)
         box = label.get_rect(bottomleft=(area.left + 14, area.bottom - 12)).inflate(16, 8)
         pygame.draw.rect(surface, looks.CARD, box, border_radius=8)
         surface.blit(label, label.get_rect(center=box.center))
