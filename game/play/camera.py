@@ -45,7 +45,8 @@ class Camera:
 
     def _edge(self, middle: float) -> float:
         shown = self.side / self.tile
-        edge = middle + 0.5 - shown / 2
+        # Whole tiles while the player stands; of an even number there is one more before the player than behind.
+        edge = middle - self.across // 2
         if self.size is None:
             return edge
         if self.size <= shown:

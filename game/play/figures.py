@@ -75,10 +75,10 @@ def _pawn(canvas: _Canvas, colour: Colour) -> None:
     light = mixed(colour, _WHITE, 0.45)
     canvas.box(shade, 14, 50, 36, 7, round_by=3)
     canvas.polygon(colour, (26, 29), (38, 29), (45, 50), (19, 50))
-    canvas.polygon(shade, (34, 30), (38, 30), (45, 50), (37, 50), outline=0)
-    canvas.box(colour, 21, 26, 22, 5, round_by=2)
-    canvas.circle(colour, 32, 18, 10.5)
-    canvas.ellipse(light, 28.5, 14.5, 3.4, 2.8, outline=0)
+    canvas.polygon(shade, (36, 29), (38, 29), (45, 50), (38, 50), outline=0)
+    canvas.box(colour, 21, 23.5, 22, 4, round_by=2)
+    canvas.circle(colour, 32, 16, 10.5)
+    canvas.ellipse(light, 28.5, 12.5, 3.4, 2.8, outline=0)
 
 
 def _king(canvas: _Canvas, colour: Colour) -> None:
@@ -136,12 +136,12 @@ def _guard(canvas: _Canvas, colour: Colour) -> None:
     canvas.polygon((206, 52, 60), (29, 10), (37, 1), (52, 4), (56, 16), (46, 11), (38, 15))
     canvas.polygon(colour, (14, 50), (14, 26), (20, 14), (32, 9), (44, 14), (50, 26), (50, 50), (40, 57), (24, 57))
     canvas.polygon(shade, (36, 10), (44, 14), (50, 26), (50, 50), (40, 57), (36, 57), outline=0)
-    canvas.box(_BLACK, 18, 25, 28, 6, outline=0, round_by=2)
+    canvas.box(_BLACK, 18, 21, 28, 6, outline=0, round_by=2)
     for x in (24, 40):
-        canvas.circle((255, 216, 96), x, 28, 2.2, outline=0)
+        canvas.circle((255, 216, 96), x, 24, 2.2, outline=0)
     for y in (40, 45, 50):
         canvas.box(_BLACK, 24, y, 16, 2, outline=0)
-    canvas.box(mixed(colour, _WHITE, 0.5), 17, 19, 12, 2.4, outline=0, round_by=1)
+    canvas.box(mixed(colour, _WHITE, 0.5), 18, 16, 11, 2.4, outline=0, round_by=1)
 
 
 def _wolf(canvas: _Canvas, colour: Colour) -> None:

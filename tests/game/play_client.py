@@ -68,8 +68,13 @@ class WindowClient(Client):
         self.pygame = pygame
         self.window = Window(self.model, self.connection, self.obstacles, size, font)
 
+    window = None
+
     def turn(self):
-        self.window.turn(250)
+        if self.window is None:
+            super().turn()
+        else:
+            self.window.turn(250)
 
     def post(self, kind, **values):
         """An event, as the system would send it."""

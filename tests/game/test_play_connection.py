@@ -143,7 +143,7 @@ def test_a_lost_connection_is_told_of_and_made_again_when_the_server_is_back(ser
 def test_attempts_come_slower_and_slower_and_at_once_if_the_player_wants(server_at, join, monkeypatch):
     server = server_at()
     anna = join(server.address).arrive()
-    monkeypatch.setattr(module, "RETRY_AFTER", (0.0, 1e6))
+    monkeypatch.setattr(module, "RETRY_AFTER", (0.0, 0.0, 1e6))
     server.stop()
     anna.until(lambda: anna.connection.state is State.LOST and anna.connection._attempts == 2)
     server_at(server.address[1])
