@@ -24,6 +24,8 @@ class Pictures:
         self._taken = 0
         if shot is not None and not shot.absolute().parent.is_dir():
             raise PictureError(f"--shot {shot}: there is no folder {shot.absolute().parent}")
+        if shot is not None and shot.is_dir():
+            raise PictureError(f"--shot {shot}: this is a folder, name a file")
         if film is not None:
             try:
                 film.mkdir(parents=True, exist_ok=True)

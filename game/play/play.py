@@ -135,13 +135,13 @@ def make_connection(model: Model, host: str, port: int, name: str, name_encoding
 
 
 def arrive(connection: Connection) -> bool:
-    """Wait until the player is on the board. False if the program was asked to stop. Raises CannotPlay with the reason."""
+    """Wait until the player is, or was, on the board. False if the program was asked to stop. Raises CannotPlay with the reason."""
     said = False
     began = time.perf_counter()
-    while not connection.online:
+    while not connection.logins:
         now = time.perf_counter()
         connection.poll(now)
-        if connection.state in (State.REFUSED, State.TAKEN):
+        if not connection.logins and connection.state in (State.REFUSED, State.TAKEN):
             raise CannotPlay(connection.why)
         if not said and now - began > 1:
             said = True
