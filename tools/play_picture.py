@@ -2,16 +2,16 @@
 
     python3 tools/dev.py run python tools/play_picture.py [--film] [--folder docs/images]
 
-Without --film: play.png. With it: play.webp, some seconds, and the frames beside it in build/. Needs pygame-ce and Pillow.
+Without --film: play.png. With it: play.webp, five seconds, made of the frames in build/film. Needs pygame-ce and Pillow.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from random import Random
@@ -20,6 +20,7 @@ os.environ["SDL_VIDEODRIVER"] = "dummy"
 os.environ["PYGAME_HIDE_SUPPORT_PROMPT"] = "1"
 
 import pygame
+from PIL import Image
 
 import iocp
 from iocp.game.names import encode_name
@@ -27,18 +28,20 @@ from iocp.game.play.connection import Connection
 from iocp.game.play.film import Pictures
 from iocp.game.play.model import Model
 from iocp.game.play.obstacles import Obstacles
-from iocp.game.play.play import arrive
+from iocp.game.play.play import FILM_FRAMES, arrive
 from iocp.game.play.window import Window
 from iocp.game.player import Players
-from iocp.game.protocol import pack_attack, pack_login, pack_say
+from iocp.game.protocol import O_PLAYER, pack_attack, pack_login, pack_say
 from iocp.game.server import FRAMING
 
 PROJECT = Path(__file__).resolve().parents[1]
-WORLD, VIEW, PLAYERS, MONSTERS, OBSTACLES = 30, 10, 66, 44, 9
+WORLD, VIEW, PLAYERS, MONSTERS, OBSTACLES = 32, 10, 88, 100, 9
 NAMES = (
-    "홍길동", "ben", "이순신", "clara", "김유신", "dmitri", "박세리", "eve", "성춘향", "frank", "이몽룡", "grace",
-    "심청이", "heidi", "전우치", "ivan", "임꺽정", "judy", "황진이", "karl", "논개", "lena", "장보고", "mallory",
-)  # fmt: skip
+    "홍길동 이순신 김유신 박세리 성춘향 이몽룡 심청이 전우치 임꺽정 황진이 논개 장보고 을지문 강감찬 최무선 장영실 신사임 허준 김홍도 정약용 "
+    "유관순 안중근 윤동주 방정환 주몽 온조 단군 박혁거 왕건 세종 ben clara dmitri eve frank grace heidi ivan judy karl lena mallory nina oscar "
+    "peggy quentin rosa sybil trent ursula victor walter xenia yuri zoe aaron bella carlos diana emil fiona gustav hana igor jana kofi laura "
+    "marco nadia olga pablo queenie rupert sofia tomas uma vera wanda ximena yves zora alan barbara claude dennis edsger frances grete hedy"
+).split()
 SAYINGS = ("안녕하세요!", "who has seen the wolf?", "체크메이트", "this way!", "같이 가요", "good game")
 
 
@@ -62,7 +65,7 @@ class Crowd(Players):
     def live(self) -> None:
         """Where handlers run: some fight, now and then one says something."""
         for player in self.players:
-            if player.session is not None and self.random.random() < 0.5:
+            if player.session is not None and self.random.random() < 0.1:
                 player.session.send(pack_attack())
 
     def talk(self) -> None:
@@ -104,28 +107,48 @@ def draw(port: int, options: argparse.Namespace) -> None:
     connection.start()
     arrive(connection)
     window = Window(model, connection, Obstacles(model), (1100, 800))
-    walker = threading.Thread(target=lambda: None)
-    walker.start()
     if options.film:
         for old in frames.glob("*.png"):
             old.unlink()
-    pictures = Pictures(None if options.film else options.folder / "play.png", frames if options.film else None, 100 if options.film else 1)
-    goals = [(x, y) for x, y in ((8, 22), (22, 8), (15, 15)) if model.is_open(x, y)]
-    end = time.monotonic() + 4
-    while time.monotonic() < end:
-        turn(window, goals)
+    pictures = Pictures(None if options.film else options.folder / "play.png", frames if options.film else None, 5 * FILM_FRAMES if options.film else 1)
+    # She needs some time to find monsters and to learn from them.
+    end = time.monotonic() + 14
+    while time.monotonic() < end and model.exp < 60:
+        turn(window)
+    middle = min(((x, y) for x in range(WORLD) for y in range(WORLD) if model.is_open(x, y)), key=lambda at: math.dist(at, (15, 16)))
+    window.walk.go(model, middle)
+    while window.walk.path:
+        window.turn(30)
     while not pictures.take(window.surface):
-        turn(window, goals, 12)
+        turn(window, FILM_FRAMES)
     connection.stop()
+    if options.film:
+        write_film(sorted(frames.glob("*.png")), options.folder / "play.webp")
 
 
-def turn(window: Window, goals: list[tuple[int, int]], frames: int = 30) -> None:
-    if not window.walk.path and goals:
-        window.walk.go(window.model, goals[0])
-        goals.append(goals.pop(0))
-    if window.model.count(False) and time.monotonic() % 1.2 < 0.05:
-        window.connection.send(pack_attack())
-        window.model.attacked_at = time.perf_counter()
+def write_film(frames: list[Path], file: Path) -> None:
+    """The frames as one moving picture, smaller than they are."""
+    pictures = []
+    for frame in frames:
+        with Image.open(frame) as picture:
+            pictures.append(picture.convert("RGB").resize((660, 480), Image.Resampling.LANCZOS))
+    options = {"duration": 1000 // FILM_FRAMES, "loop": 0, "quality": 45, "method": 4, "minimize_size": True}
+    pictures[0].save(file, save_all=True, append_images=pictures[1:], **options)
+
+
+def turn(window: Window, frames: int = 30) -> None:
+    """A frame in which the player hunts the nearest monster."""
+    model, me, now = window.model, window.model.me, time.perf_counter()
+    monsters = [piece for piece in model.others.values() if piece.o_type != O_PLAYER]
+    if monsters:
+        prey = min(monsters, key=lambda piece: math.dist((piece.x, piece.y), (me.x, me.y)))
+        near = abs(prey.x - me.x) + abs(prey.y - me.y) <= 1
+        if near and now - model.attacked_at > 0.55:
+            window.walk.stop()
+            window.connection.send(pack_attack())
+            model.attacked_at = now
+        elif not near and not window.walk.path:
+            window.walk.go(model, (prey.x, prey.y))
     window.turn(frames)
 
 

@@ -91,6 +91,8 @@ class Fonts:
         if file is not None:
             try:
                 font = pygame.font.Font(file, 12)
+                # Some files that are no fonts are noticed only now.
+                font.render("a", True, (0, 0, 0))
             except (pygame.error, OSError) as error:
                 raise FontError(f"{file}: not a font that can be used ({error})") from None
             self.path: Path | None = file

@@ -7,7 +7,6 @@ import socket
 import iocp
 import pytest
 from chess_client import ChessClient
-from conftest import Chess
 from iocp.game.play import connection as module
 from iocp.game.play.connection import State
 from iocp.game.server import FRAMING, ChessServer
@@ -52,7 +51,7 @@ def free_port():
 
 
 def test_a_client_logs_in_measures_the_round_trip_and_leaves(start_chess, join):
-    chess: Chess = start_chess(size=20)
+    chess = start_chess(size=20)
     anna = join(chess.server.address).arrive()
     ben = join(chess.server.address, "ben").arrive()
     anna.until(lambda: [other.name for other in anna.model.others.values()] == ["ben"])

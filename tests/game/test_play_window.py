@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import iocp
 import pytest
-from conftest import Chess
 from iocp.game.play import looks
 from iocp.game.protocol import O_PLAYER
 from iocp.game.server import FRAMING, ChessServer
@@ -33,7 +32,7 @@ def join(backend):
         client.stop()
 
 
-def board(start_chess, size=60, view=7, monsters=0, **options) -> Chess:
+def board(start_chess, size=60, view=7, monsters=0, **options):
     world = World(size, SEED, view=view, terrain=Terrain.seeded(size, SEED, PERCENT))
     if monsters:
         kinds = shipped_kinds()
