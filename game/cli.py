@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             PlayOptions(
                 host=options.host,
                 port=options.port,
-                name=options.name or _own_name(options.name_encoding),
+                name=_own_name(options.name_encoding) if options.name is None else options.name,
                 name_encoding=options.name_encoding,
                 backend=options.backend,
                 map_file=options.map,
@@ -121,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             WatchOptions(
                 host=options.host,
                 port=options.port,
-                name=options.name or _own_name(options.name_encoding),
+                name=_own_name(options.name_encoding) if options.name is None else options.name,
                 name_encoding=options.name_encoding,
                 backend=options.backend,
                 map_file=options.map,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
-DEFAULT_ACROSS = 20
+DEFAULT_ACROSS: Final = 20
 """Tiles along a side of the part that is shown at first."""
-CLOSEST = 8
-_FARTHEST = 60
+CLOSEST: Final = 8
+_FARTHEST: Final = 60
+"""Beyond that pieces are too small to be told apart."""
 
 
 def zoom_levels(view: int) -> list[int]:

@@ -71,7 +71,6 @@ class Connection(iocp.Handler):
         """Why it is not on line, in words that say what to do."""
         self.retry_at = 0.0
         self.logins = 0
-        self.packets = 0
         self.client = iocp.Client(self, backend=backend, framing=FRAMING, limits=iocp.Limits.none())
         self._host, self._port = host, port
         self._login = pack_login(encode_name(name, name_encoding), KNOWS)
@@ -139,7 +138,6 @@ class Connection(iocp.Handler):
             if news is None:
                 self.model.forget()
             elif isinstance(news, bytes):
-                self.packets += 1
                 self.model.told(news, at)
                 if self.state is State.CONNECTING and self.model.me is not None:
                     self._arrived(at)

@@ -139,10 +139,6 @@ class Fonts:
             printable = "".join(letter if letter.isprintable() else "?" for letter in text)
             return font.render(printable.encode("ascii", "replace").decode(), True, colour)
 
-    def width(self, text: str, size: int) -> int:
-        """Pixels that the text takes."""
-        return self.line(text, size, (0, 0, 0)).get_width()
-
     def wrapped(self, text: str, size: int, width: int) -> list[str]:
         """The text in lines of at most `width` pixels: between words, else between letters."""
         lines: list[str] = []

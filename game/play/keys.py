@@ -148,7 +148,8 @@ class Keys:
     def _typed(self, event: pygame.event.Event, now: float) -> None:
         """A key while a chat line is being typed; letters come as TEXTINPUT."""
         outlook = self._outlook
-        line = outlook.typing or ""
+        # What an input method has not finished yet is meant as well.
+        line = (outlook.typing or "") + outlook.composing
         if event.key in (pygame.K_RETURN, pygame.K_KP_ENTER):
             if line.strip() and now < self._say_at:
                 return  # The server would not send it on: it stays in the box.

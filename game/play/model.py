@@ -140,11 +140,6 @@ class Model:
             return self.terrain.is_open(x, y)
         return min(x, y) >= 0 and (self.size is None or max(x, y) < self.size)
 
-    def standing(self, x: int, y: int) -> list[Sighted]:
-        """Who stands on a tile, oneself included."""
-        pieces = [*self.others.values(), *([self.me] if self.me else [])]
-        return [piece for piece in pieces if (piece.x, piece.y) == (x, y)]
-
     def count(self, players: bool) -> int:
         """Others in sight: players, or else monsters."""
         return sum((piece.o_type == O_PLAYER) is players for piece in self.others.values())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Final
 
 from .camera import DEFAULT_ACROSS, zoom_levels
 
-HELP = (
+HELP: Final = (
     ("arrows, WASD", "walk (hold to go on)"),
     ("click", "walk to that tile, round obstacles"),
     ("space", "attack: your tile and the four next to it"),
@@ -38,8 +39,7 @@ class Outlook:
     """2: all names, 1: those of players, 0: none."""
     help: bool = False
     mouse: tuple[int, int] | None = None
-    said: list[str] = field(default_factory=list)
-    """Short notices of the client for the player, the newest last."""
+    """The pixel under it, while it is over the window."""
 
     def zoom(self, nearer: bool, view: int) -> bool:
         """One step nearer or farther. False if there is no farther."""

@@ -21,7 +21,7 @@ LEAST_SIZE: Final = (560, 360)
 
 
 class Screen:
-    """Draws frames. For the thread that has the window. file: the font, see `Fonts`; raises FontError."""
+    """Draws frames. For the thread that has the window."""
 
     def __init__(self, fonts: Fonts) -> None:
         self.fonts = fonts

@@ -21,6 +21,8 @@ from .walk import Walk
 
 FRAMES: Final = 60
 """Per second, at most."""
+_KIND: Final = "ConnectEx"
+"""How the connection was made, whatever the backend calls it."""
 
 
 class Window:
@@ -90,7 +92,7 @@ class Window:
             self.surface,
             self.model,
             self.outlook,
-            Numbers(self._clock.get_fps(), self.connection.where, f"{self.connection.client.backend}, {KIND}"),
+            Numbers(self._clock.get_fps(), self.connection.where, f"{self.connection.client.backend}, {_KIND}"),
             name=self.connection.name,
             notice=notice,
             goal=self.walk.goal,
@@ -98,7 +100,3 @@ class Window:
             seconds=now - self._last,
         )
         self._last = now
-
-
-KIND: Final = "ConnectEx"
-"""How the connection was made, whatever the backend calls it."""

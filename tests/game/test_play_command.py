@@ -111,8 +111,9 @@ def test_a_wrong_name_exits_2_and_names_the_argument(command, tmp_path):
     more = ["--shot", str(tmp_path / "x.png")] if command == "play" else []
     if more:
         needs_pygame()
-    done = run(command, "--name", "much too long", *more)
-    assert done.returncode == 2 and "--name" in done.stderr and "10 at most" in done.stderr
+    for name, why in (("much too long", "10 at most"), ("", "is empty")):
+        done = run(command, "--name", name, *more)
+        assert done.returncode == 2 and "--name" in done.stderr and why in done.stderr
 
 
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="there is always a screen there")
