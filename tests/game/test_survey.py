@@ -173,7 +173,9 @@ def test_what_is_sent_and_looked_at_in_a_tick_is_bounded_however_many_there_are(
     game = game_of(128, monsters=60_000)
     anna = spectate(game, "anna")
     survey = game.server.survey
-    most = max(sector.population for sector in game.world.view.sectors.grid)
+    # What was begun is finished: here a row of sectors.
+    grid, columns = game.world.view.sectors.grid, game.world.view.sectors.columns
+    most = max(columns + sum(sector.population for sector in grid[at : at + columns]) for at in range(0, len(grid), columns))
     looked_at = []
     look_on = survey._look_on
     monkeypatch.setattr(survey, "_look_on", lambda: looked_at.append(look_on()) or looked_at[-1])
