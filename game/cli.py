@@ -223,7 +223,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"how many are drawn for --shot (30 a second; default {_SHOT_FRAMES}) or --film (15 a second; default {_FILM_FRAMES})",
     )  # fmt: skip
 
-    watch = commands.add_parser("watch", help="the board around a player who stands and looks on, as text in the terminal")
+    watch = commands.add_parser("watch", help="the board around the player as text, in the terminal")
     _client(watch)
     watch.add_argument("--seconds", type=_number(0.1, 1e9), default=math.inf, help="how long (default: until Ctrl-C)")
     return parser

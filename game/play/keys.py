@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 import pygame
 
-from ..combat import ATTACK_EVERY
-from ..protocol import MAX_PACKET, Direction, pack_attack, pack_say, pack_spectate, pack_teleport
-from ..world import CHAT_EVERY, TELEPORT_EVERY
+from ..protocol import Direction, pack_spectate
 from .camera import Camera
 from .connection import Connection, State
+from .deeds import Deeds
 from .model import Model
-from .outlook import Outlook
+from .outlook import Outlook, longer
 from .walk import Walk
 
 DIRECTIONS: Final = {
     pygame.K_UP: Direction.UP, pygame.K_w: Direction.UP, pygame.K_DOWN: Direction.DOWN, pygame.K_s: Direction.DOWN,
     pygame.K_LEFT: Direction.LEFT, pygame.K_a: Direction.LEFT, pygame.K_RIGHT: Direction.RIGHT, pygame.K_d: Direction.RIGHT,
 }  # fmt: skip
-_LONGEST_LINE: Final = MAX_PACKET - 6
-"""Bytes of a chat line in UTF-8: what the server sends on."""
 
 
 class Keys:
@@ -34,7 +30,7 @@ class Keys:
         self._outlook = outlook
         self.leaving = False
         self._attacking = False
-        self._attack_at = self._say_at = self._teleport_at = -math.inf
+        self._deeds = Deeds(model, connection, walk)
 
     def handle(self, event: pygame.event.Event, camera: Camera | None, now: float) -> None:
         """One event; `camera` as it was when the player saw the last frame, None for the whole world."""
@@ -70,13 +66,9 @@ class Keys:
 
     def act(self, now: float) -> None:
         """Do what is due: steps, attacks, and the overview of a server that was connected to again."""
-        direction = self._walk.next(self._model, now)
-        if direction is not None:
-            self._connection.step(direction, now)
-        if self._attacking and now >= self._attack_at and self._connection.online:
-            self._attack_at = now + ATTACK_EVERY * 1.05
-            self._model.attacked_at = now
-            self._connection.send(pack_attack())
+        self._deeds.step(now)
+        if self._attacking:
+            self._deeds.attack(now)
         if self._outlook.whole and self._model.spectate_refusal:
             self._model.note(self._model.spectate_refusal, now)
             self._model.spectate_refusal = ""
@@ -111,7 +103,7 @@ class Keys:
         elif key == pygame.K_SPACE:
             self._attacking = True
             # A tap is an attack, even if the key is up again before the next frame.
-            self.act(now)
+            self._deeds.attack(now)
         elif key in (pygame.K_RETURN, pygame.K_KP_ENTER):
             if self._connection.state is State.TAKEN:
                 self._connection.again()
@@ -125,10 +117,8 @@ class Keys:
             self.zoom(False, now)
         elif key == pygame.K_m:
             self.look_at_all(not outlook.whole)
-        elif key == pygame.K_t and now >= self._teleport_at:
-            self._teleport_at = now + TELEPORT_EVERY * 1.05
-            self._walk.stop()
-            self._connection.send(pack_teleport())
+        elif key == pygame.K_t:
+            self._deeds.teleport(now)
         elif key == pygame.K_n:
             outlook.names = (outlook.names + 2) % 3
         elif key == pygame.K_r:
@@ -151,12 +141,9 @@ class Keys:
         # What an input method has not finished yet is meant as well.
         line = (outlook.typing or "") + outlook.composing
         if event.key in (pygame.K_RETURN, pygame.K_KP_ENTER):
-            if line.strip() and now < self._say_at:
-                return  # The server would not send it on: it stays in the box.
-            if line.strip():
-                self._say_at = now + CHAT_EVERY
-                self._connection.send(pack_say(line.strip()))
-            self._close_line()
+            # A line that cannot be said now stays in the box.
+            if not line.strip() or self._deeds.say(line.strip(), now):
+                self._close_line()
         elif event.key == pygame.K_ESCAPE:
             self._close_line()
         elif event.key == pygame.K_BACKSPACE and not outlook.composing:
@@ -169,7 +156,5 @@ class Keys:
     def _input(self, text: str) -> None:
         if self._outlook.typing is None:
             return
-        longer = self._outlook.typing + "".join(letter for letter in text if letter.isprintable())
         self._outlook.composing = ""
-        if len(longer.encode()) <= _LONGEST_LINE:
-            self._outlook.typing = longer
+        self._outlook.typing = longer(self._outlook.typing, text)

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from ..protocol import MAX_PACKET
 from .camera import DEFAULT_ACROSS, zoom_levels
+
+_LONGEST_LINE: Final = MAX_PACKET - 6
+"""Bytes of a chat line in UTF-8: what the server sends on."""
 
 HELP: Final = (
     ("arrows, WASD", "walk (hold to go on)"),
@@ -51,3 +55,9 @@ class Outlook:
         if farther is not None:
             self.across = farther
         return farther is not None
+
+
+def longer(line: str, text: str) -> str:
+    """The chat line with `text` behind it, if that may be said and is not too long; else as it was."""
+    more = line + "".join(letter for letter in text if letter.isprintable())
+    return more if len(more.encode()) <= _LONGEST_LINE else line

@@ -1,6 +1,6 @@
 """The command `iocp-chess watch`: the board around the player as text, for terminals, and lines where there is none.
 
-The player stands where it is and looks on.
+On a terminal its keys walk, attack and chat as well; elsewhere the player stands where it is and looks on.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,16 +16,23 @@ from typing import TYPE_CHECKING, Final
 from iocp.runner import stopping_on_signals
 
 from ..board import Board, Mark, Scene
+from ..protocol import Direction
 from .connection import Connection, State
+from .deeds import Deeds
 from .model import Model
 from .obstacles import Obstacles
+from .outlook import longer
 from .play import CannotPlay, arrive, make_connection
+from .terminal import ENTER, ERASE, ESCAPE, LETTERS, Terminal
+from .walk import Walk
 
 if TYPE_CHECKING:
     from iocp._iocpcore import Backend
 
 _POLL: Final = 0.02
 _MOST_NOTES: Final = 6
+_HELP: Final = "arrows: walk  space: attack"
+_MORE_HELP: Final = "enter: chat   q: leave"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +74,65 @@ def watch(options: WatchOptions) -> int:
 def _watch(connection: Connection, model: Model, obstacles: Obstacles, seconds: float) -> None:
     end = time.perf_counter() + seconds
     shown_at = -math.inf
-    with Board() as board:
+    player = _Player(model, connection)
+    with Terminal() as terminal, Board() as board:
         while (now := time.perf_counter()) < end and connection.state is not State.TAKEN:
             connection.poll(now)
             obstacles.poll(now)
+            for key in terminal.keys():
+                player.typed(key, now)
+            player.deeds.step(now)
             if now - shown_at >= board.interval:
                 shown_at = now
-                board.show(scene(connection, model, now))
-            if connection.client.wait(_POLL):
+                board.show(scene(connection, model, now, player.notes if terminal.live else ()))
+            if player.leaving or connection.client.wait(_POLL):
                 break
 
 
-def scene(connection: Connection, model: Model, now: float) -> Scene:
-    """The board as the player sees it."""
+class _Player:
+    """What the keys of the terminal do."""
+
+    def __init__(self, model: Model, connection: Connection) -> None:
+        self.leaving = False
+        self._typing: str | None = None
+        self._walk = Walk()
+        self.deeds = Deeds(model, connection, self._walk)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to show of it."""
+        return (_HELP, _MORE_HELP) if self._typing is None else (f"say: {self._typing}|",)
+
+    def typed(self, key: Direction | str, now: float) -> None:
+        """One key."""
+        if self._typing is not None and isinstance(key, str):
+            self._chat(key, self._typing, now)
+        elif isinstance(key, Direction) or key in LETTERS:
+            direction = key if isinstance(key, Direction) else LETTERS[key]
+            # A terminal says that a key went down, never that it is up: each is one step.
+            self._walk.press(direction)
+            self._walk.release(direction)
+        elif key == " ":
+            self.deeds.attack(now)
+        elif key == "t":
+            self.deeds.teleport(now)
+        elif key == ENTER:
+            self._typing = ""
+        elif key == "q":
+            self.leaving = True
+
+    def _chat(self, key: str, line: str, now: float) -> None:
+        if key == ENTER:
+            if not line.strip() or self.deeds.say(line.strip(), now):
+                self._typing = None
+        elif key == ESCAPE:
+            self._typing = None
+        else:
+            self._typing = line[:-1] if key == ERASE else longer(line, key)
+
+
+def scene(connection: Connection, model: Model, now: float, more_notes: Sequence[str] = ()) -> Scene:
+    """The board as the player sees it, and notes: what was said, and these."""
     me, trip = model.me, model.round_trip
     view = model.view
     marks = []
@@ -99,6 +153,7 @@ def scene(connection: Connection, model: Model, now: float) -> Scene:
         ("server", connection.where),
     ]
     notes = [f"{line.who}: {line.text}" if line.who else line.text for line in model.log][-_MOST_NOTES:]
+    notes += more_notes
     if notice := connection.notice(now):
         notes.append(notice)
         status.append(("notice", notice))
