@@ -78,6 +78,7 @@ class ServeOptions:
     npcs: int
     scripts: Path
     players: int | None
+    spectators: int
     db: str | None
     db_given: bool
     record: Path | None
@@ -162,6 +163,7 @@ def make_game(
         "timed": options.timed,
         "name_encoding": options.name_encoding,
         "most_players": options.players,
+        "most_spectators": options.spectators,
         "obstacles": setting.obstacles,
     }
     storage = None

@@ -89,6 +89,9 @@ def missing_packages() -> list[str]:
     # A server that the tests start for themselves; they are skipped without it. Debian keeps its programs out of PATH.
     if shutil.which("initdb") is None and not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
         missing.append("postgresql")
+    # For the pictures of `iocp-chess play`: a font with Hangul, so that tests see real Korean names.
+    if not list(Path("/usr/share/fonts").glob("truetype/nanum/NanumGothic.ttf")):
+        missing.append("fonts-nanum")
     return missing
 
 
