@@ -40,7 +40,7 @@ NAMES = (
     "홍길동 이순신 김유신 박세리 성춘향 이몽룡 심청이 전우치 임꺽정 황진이 논개 장보고 을지문 강감찬 최무선 장영실 신사임 허준 김홍도 정약용 "
     "유관순 안중근 윤동주 방정환 주몽 온조 단군 박혁거 왕건 세종 ben clara dmitri eve frank grace heidi ivan judy karl lena mallory nina oscar "
     "peggy quentin rosa sybil trent ursula victor walter xenia yuri zoe aaron bella carlos diana emil fiona gustav hana igor jana kofi laura "
-    "marco nadia olga pablo queenie rupert sofia tomas uma vera wanda ximena yves zora alan barbara claude dennis edsger frances grete hedy"
+    "marco nadia olga pablo queenie rupert sofia tomas uma vera wanda ximena yves zora alan barbara conrad dennis edsger frances grete hedy"
 ).split()
 SAYINGS = ("안녕하세요!", "who has seen the wolf?", "체크메이트", "this way!", "같이 가요", "good game")
 
