@@ -136,12 +136,13 @@ def test_terminals_files_and_ctrl_c(tmp_path: Path) -> None:
     page.write_text(
         """
 ```python title="server.py"
-import threading
-print("ready on 3500")
-try:
-    threading.Event().wait()
-except KeyboardInterrupt:
-    print("bye", 5)
+import iocp
+class Quiet(iocp.Handler):
+    def on_start(self, server):
+        print("ready on 3500")
+    def on_stop(self, server):
+        print("bye", 5)
+iocp.run(Quiet(), "127.0.0.1", 3500)
 ```
 
 ```console title="one"
