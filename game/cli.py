@@ -31,7 +31,7 @@ _EXAMPLES: Final = """examples:
   iocp-chess demo                         a server and 40 players, half a minute, to look at
   iocp-chess demo --players 400 --world 100 --rate 1
   iocp-chess play --name anna             the board in a window, on the server of this machine
-  iocp-chess play --host 192.0.2.7 --name 홍길동
+  iocp-chess play --host 192.0.2.7 --name ben
   iocp-chess play --shot board.png        no screen: a picture of what is in sight
   iocp-chess watch                        the same as text in this terminal
 

@@ -181,6 +181,7 @@ def test_help_of_both_names_their_options():
     assert "--shot" in run("play", "--help").stdout and "--seconds" in run("watch", "--help").stdout
     top = run("--help").stdout
     assert "iocp-chess play --name anna" in top and "iocp-chess watch" in top
+    assert top.isascii(), "a console of Windows may know no more"
 
 
 @pytest.mark.skipif(WINDOWS, reason="SIGINT from outside there is Ctrl-Break, tested with serve")
