@@ -56,7 +56,7 @@ struct connection {
 static struct {
     const char *mode;
     struct sockaddr_in address;
-    uint32_t connections, senders, window, size;
+    uint32_t connections, active, senders, window, size;
     double seconds, warmup;
     bool touch;
     pid_t pids[MAXIMUM_PIDS];

@@ -1,12 +1,13 @@
 /* load: a load generator for servers that speak length-prefixed packets, in one thread on epoll.
  *
  *   gcc -O2 -Wall -o load load.c
- *   load echo   HOST PORT [--connections 100] [--window 16] [--size 16] [--seconds 2] [--warmup 0.5] [--pid PID]...
+ *   load echo   HOST PORT [--connections 100] [--active N] [--window 16] [--size 16] [--seconds 2] [--warmup 0.5] [--pid PID]...
  *   load fanout HOST PORT [--receivers 200] [--senders 1] [--window 1] [--size 16] [--seconds 2] [--warmup 0.5] [--pid PID]...
  *   load idle   HOST PORT [--connections 10000] [--seconds 10] [--touch]
  *
  * echo    Each connection keeps `window` packets outstanding. The packets of one receive are checked, made into the next
  *         ones in place, and leave in one write. So the server meets bursts of `window` packets, as many as TCP keeps joined.
+ *         With --active only so many of the connections do, evenly spread among them; the others are silent.
  * fanout  The first `senders` of the `receivers` connections send; the server gives each packet to every connection, the
  *         sender included. A sender keeps `window` packets under way: what came back in one receive is replaced in one
  *         write. What is counted is deliveries.
@@ -111,6 +112,11 @@ static void ignore_packets(struct connection *c, uint32_t count)
 
 /* ---- measuring ---- */
 
+static bool is_active(uint32_t index)
+{
+    return (uint64_t)index * options.active / options.connections != ((uint64_t)index + 1) * options.active / options.connections;
+}
+
 static void send_first_packets(void)
 {
     bool is_fanout = strcmp(options.mode, "fanout") == 0;
@@ -118,7 +124,7 @@ static void send_first_packets(void)
     unsigned char *burst = malloc((size_t)options.window * options.size);
     for (uint32_t i = 0; i < senders; i++) {
         struct connection *c = &connections[i];
-        if (c->state != OPEN)
+        if (c->state != OPEN || (!is_fanout && !is_active(i)))
             continue;
         if (is_fanout) {
             send_broadcasts(c, options.window);
@@ -156,7 +162,7 @@ static void measure(void)
 {
     /* Servers that serve some connections long before others are not measured in that state, unless it lasts. */
     double begin = now(), end = begin + options.warmup;
-    while (opened && now() < (answered < opened ? begin + options.warmup + ANSWER_TIMEOUT_SECONDS : end))
+    while (opened && now() < (answered < options.active && answered < opened ? begin + options.warmup + ANSWER_TIMEOUT_SECONDS : end))
         turn(end);
     uint64_t packets_before = packets, broadcasts_before = broadcasts;
     double cpu_before = server_cpu_seconds(), own_before = own_cpu_seconds(), start = now();
@@ -167,7 +173,7 @@ static void measure(void)
     uint64_t count = packets - packets_before;
     uint32_t unanswered = 0;
     for (uint32_t i = 0; i < options.connections; i++)
-        unanswered += connections[i].state == OPEN && !connections[i].has_answer;
+        unanswered += connections[i].state == OPEN && is_active(i) && !connections[i].has_answer;
     printf("{\"mode\": \"%s\", \"packets\": %llu, \"seconds\": %.6f, \"per_second\": %.1f, \"connections\": %u, \"errors\": %llu, ",
            options.mode, (unsigned long long)count, seconds, count / seconds, opened, (unsigned long long)errors);
     printf("\"unanswered\": %u, \"broadcasts\": %llu, \"load_cpu_seconds\": %.6f, ", unanswered,
@@ -226,6 +232,8 @@ static void read_options(int argc, char **argv)
         double value = number(argv[++i]); /* argv[argc] is NULL, which number() refuses */
         if (strcmp(name, "--connections") == 0 || strcmp(name, "--receivers") == 0)
             options.connections = (uint32_t)value;
+        else if (strcmp(name, "--active") == 0)
+            options.active = (uint32_t)value;
         else if (strcmp(name, "--senders") == 0)
             options.senders = (uint32_t)value;
         else if (strcmp(name, "--window") == 0)
@@ -243,6 +251,10 @@ static void read_options(int argc, char **argv)
     }
     if (options.size < HEADER_SIZE || options.size > MAXIMUM_SIZE)
         usage("the size is out of range");
+    if (!options.active)
+        options.active = options.connections;
+    if (options.active > options.connections)
+        usage("no more connections can be active than there are");
     if (!options.connections || !options.window || (is_fanout && (!options.senders || options.senders > options.connections)))
         usage("connections, window and senders are at least 1, and senders are receivers too");
 }

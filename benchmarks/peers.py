@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import programs
@@ -19,7 +20,7 @@ class Peer:
     name: str
     title: str
     program: str
-    """A Python file in servers/, or the name of a C program."""
+    """A Python file in servers/, or the name of a C program in programs.py."""
     arguments: tuple[str, ...] = ()
     module: str = ""
     """What must be importable."""
@@ -35,7 +36,8 @@ class Peer:
     def command(self, scenario: Scenario, python: str, folder: Path) -> list[str]:
         mode = self.echo_mode if scenario.server_mode == "echo" else scenario.server_mode
         if not self.program.endswith(".py"):
-            return [str(folder / self.program), "0", mode]
+            prefix = [sys.executable, str(WINE_TOOL), "run"] if self.wine else []
+            return [*prefix, str(folder / self.program), "0", mode]
         options = ["--mode", mode, *self.arguments, *(["--compute", str(scenario.compute)] if scenario.compute else [])]
         if self.wine:
             return [sys.executable, str(WINE_TOOL), "run", "python", "-u", str(SERVERS / self.program), *options]
@@ -43,6 +45,8 @@ class Peer:
 
     def missing(self, python: str, folder: Path) -> str:
         """Why this server cannot be measured here; empty if it can."""
+        if self.wine and shutil.which("wine") is None:
+            return "no wine; see tools/wine.py --help"
         if not self.program.endswith(".py"):
             try:
                 programs.build(self.program, folder)
@@ -68,6 +72,14 @@ def _asyncio(loop: str, style: str, *, wine: bool = False) -> Peer:
     kinds: tuple[Kind, ...] = ("echo", "fanout", "idle", "second-cpu") if style == "natural" else ("echo", "fanout", "idle")
     module = loop if loop in ("uvloop", "winloop") else ""
     return Peer(f"{loop}-{style}", title, f"asyncio_{style}.py", ("--loop", loop), module, kinds, wine=wine)
+
+
+def _model(program: str, title: str) -> Peer:
+    return Peer(f"{program.removesuffix('.exe')}-c", title, program, kinds=("echo",), wine=program.endswith(".exe"))
+
+
+def _loop(loop: str, title: str, *, wine: bool = False) -> Peer:
+    return replace(_asyncio(loop, "expert", wine=wine), title=title, kinds=("echo",))
 
 
 def _ours(name: str, title: str, *arguments: str, **more: object) -> Peer:
@@ -97,6 +109,28 @@ WINE_PEERS = [
     _asyncio("proactor", "natural", wine=True),
     _asyncio("winloop", "expert", wine=True),
     _asyncio("winloop", "natural", wine=True),
+]
+# Models of I/O, in the order of the lecture; see docs/io-models.md.
+MODELS = [
+    _model("select", "C on select"),
+    _model("poll", "C on poll"),
+    _model("epoll", "C on epoll"),
+    _model("uring", "C on io_uring"),
+    _loop("asyncio-select", "asyncio on select"),
+    _loop("asyncio", "asyncio on epoll"),
+    _loop("uvloop", "uvloop (libuv on epoll)"),
+    _ours("pyiocp-epoll", "pyiocp: completion port on epoll", "--backend", "epoll", kinds=("echo",)),
+    _ours("pyiocp-uring", "pyiocp: completion port on io_uring", "--backend", "io_uring", kinds=("echo",)),
+]
+WINE_MODELS = [
+    _model("select.exe", "C on select"),
+    _model("wsaasyncselect.exe", "C on WSAAsyncSelect"),
+    _model("wsaeventselect.exe", "C on WSAEventSelect"),
+    _model("overlapped_event.exe", "C on overlapped + event"),
+    _model("overlapped_callback.exe", "C on overlapped + callback"),
+    _model("iocp.exe", "C on IOCP"),
+    _loop("proactor", "asyncio's Proactor (on IOCP)", wine=True),
+    _ours("pyiocp-iocp", "pyiocp on IOCP", "--backend", "iocp", kinds=("echo",), wine=True),
 ]
 
 

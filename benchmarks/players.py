@@ -125,7 +125,9 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--wine", action="store_true", help="the Windows servers under Wine: no Windows numbers")
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "benchmarks" / "players.json", help="where the results go")
     parser.add_argument("--report", type=Path, metavar="FILE.md", help="fill the marked block of this document")
-    parser.add_argument("--from", dest="source", type=Path, metavar="FILE.json", help="report these results, measure nothing")
+    parser.add_argument(
+        "--from", dest="sources", type=Path, nargs="+", metavar="FILE.json", help="report what these runs found together, measure nothing"
+    )
     options = parser.parse_args(words)
     if options.quick:
         options.hold = options.confirm = options.ramp = 1.0
@@ -266,6 +268,12 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     return kept, code
 
 
+def together(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Several runs as one, under the conditions of the first; of a case that was measured again the last result."""
+    cases = {(result["world"], result["server"]): result for each in runs for result in each["results"]}
+    return {**runs[0], "results": list(cases.values())}
+
+
 # ---- the tables ----
 
 
@@ -337,8 +345,8 @@ def _notes(result: dict[str, Any], base: int, wine: bool) -> list[str]:
 def main(words: Sequence[str]) -> int:
     options = parse(words)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as on Ctrl-C: no server stays behind
-    if options.source:
-        kept, code = json.loads(options.source.read_text(encoding="utf-8")), 0
+    if options.sources:
+        kept, code = together([json.loads(file.read_text(encoding="utf-8")) for file in options.sources]), 0
     else:
         kept, code = run(options)
         options.json.parent.mkdir(parents=True, exist_ok=True)

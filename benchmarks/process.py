@@ -45,6 +45,7 @@ def cpus() -> list[int]:
 @contextlib.contextmanager
 def server(command: Sequence[str], cpu_count: int = 1, *, wine: bool = False) -> Iterator[Running]:
     """Start a server, wait until it listens; stop it at the end, whatever happens."""
+    program = _windows_program(command) if wine else ""
     available = cpus()
     allowed = available[:cpu_count]
     with tempfile.TemporaryFile() as complaints:
@@ -61,16 +62,16 @@ def server(command: Sequence[str], cpu_count: int = 1, *, wine: bool = False) ->
             host, port, remark = _wait_for_address(process, complaints, START_SECONDS * (5 if wine else 1))
             running = Running(host, port, remark, [process.pid])
             if wine:
-                with wine_processes(process.pid, allowed) as pids:
+                with wine_processes(process.pid, program, allowed) as pids:
                     running.pids = pids
                     yield running
             else:
                 yield running
             if process.poll() is not None:
                 raise Failed(f"the server ended with exit code {process.returncode}: {_tail(complaints)}")
-            running.farewell = _stop(process, wine)
+            running.farewell = _stop(process, program)
         finally:
-            _stop(process, wine)
+            _stop(process, program)
 
 
 def _wait_for_address(process: subprocess.Popen[bytes], complaints: IO[bytes], seconds: float) -> tuple[str, int, str]:
@@ -96,11 +97,11 @@ def _tail(complaints: IO[bytes]) -> str:
     return " | ".join(complaints.read().decode(errors="replace").split("\n")[-4:]).strip(" |") or "it said nothing"
 
 
-def _stop(process: subprocess.Popen[bytes], wine: bool) -> str:
-    """End it, if it has not ended; what it had to say to that."""
-    if wine and process.poll() is None:
+def _stop(process: subprocess.Popen[bytes], program: str) -> str:
+    """End it, if it has not ended; what it had to say to that. program: under Wine, the name of the Windows program."""
+    if program and process.poll() is None:
         # The Windows process only: to end the tool would end whatever else runs in its Wine prefix.
-        for pid in _windows_pythons(process.pid):
+        for pid in _windows_processes(process.pid, program):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
     elif process.poll() is None:
@@ -113,7 +114,7 @@ def _stop(process: subprocess.Popen[bytes], wine: bool) -> str:
     said = b""
     if process.stdout and not process.stdout.closed:
         # Under Wine others may hold the pipe open.
-        said = b"" if wine else process.stdout.read()
+        said = b"" if program else process.stdout.read()
         process.stdout.close()
     return said.decode(errors="replace")
 
@@ -139,9 +140,14 @@ def _descendants(root: int) -> list[int]:
     return found
 
 
-def _windows_pythons(root: int) -> list[int]:
+def _windows_program(command: Sequence[str]) -> str:
+    """The file name of the Windows program that a command of the Wine tool runs."""
+    return next((Path(word).name for word in command if word.endswith(".exe")), "python.exe")
+
+
+def _windows_processes(root: int, program: str) -> list[int]:
     lines = {pid: _read(pid, "cmdline") for pid in _descendants(root)}
-    return [pid for pid, line in lines.items() if b"python.exe" in line and b"wine.py" not in line]
+    return [pid for pid, line in lines.items() if program.encode() in line and b"wine.py" not in line]
 
 
 def _read(pid: int, name: str) -> bytes:
@@ -152,12 +158,12 @@ def _read(pid: int, name: str) -> bytes:
 
 
 @contextlib.contextmanager
-def wine_processes(root: int, allowed: Sequence[int]) -> Iterator[list[int]]:
-    """The Windows Python under `root` and the wineserver of its prefix, which is held to the same CPUs meanwhile."""
-    pythons = _windows_pythons(root)
-    if not pythons:
-        raise Failed("no Windows Python among the processes of the Wine tool")
-    prefixes = {word for pid in pythons for word in _read(pid, "environ").split(b"\0") if word.startswith(b"WINEPREFIX=")}
+def wine_processes(root: int, program: str, allowed: Sequence[int]) -> Iterator[list[int]]:
+    """The Windows program under `root` and the wineserver of its prefix, which is held to the same CPUs meanwhile."""
+    programs = _windows_processes(root, program)
+    if not programs:
+        raise Failed(f"no {program} among the processes of the Wine tool")
+    prefixes = {word for pid in programs for word in _read(pid, "environ").split(b"\0") if word.startswith(b"WINEPREFIX=")}
     servers = [
         pid
         for pid in _parents()
@@ -167,7 +173,7 @@ def wine_processes(root: int, allowed: Sequence[int]) -> Iterator[list[int]]:
     try:
         for pid in servers:
             os.sched_setaffinity(pid, allowed)
-        yield pythons + servers
+        yield programs + servers
     finally:
         for pid, mask in before.items():
             with contextlib.suppress(ProcessLookupError):

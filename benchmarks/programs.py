@@ -1,4 +1,4 @@
-"""The C programs of the benchmarks: the load generator and two of the servers, compiled into a build folder."""
+"""The C programs of the benchmarks: the load generator and the servers in C, compiled into a build folder."""
 
 from __future__ import annotations
 
@@ -8,12 +8,22 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 FLAGS = ["-O2", "-Wall"]
+WINDOWS_COMPILER = "x86_64-w64-mingw32-gcc"
+WINDOWS_FLAGS = ["-D_WIN32_WINNT=0x0A00", "-static"]
+WINDOWS_LIBRARIES = ["-lws2_32", "-lmswsock", "-luser32"]
+_WINDOWS = ("select", "wsaasyncselect", "wsaeventselect", "overlapped_event", "overlapped_callback", "iocp")
 # name of the program: (source, libraries)
 SOURCES: dict[str, tuple[Path, list[str]]] = {
     "load": (HERE / "load.c", []),
+    "select": (HERE / "servers" / "select.c", []),
+    "poll": (HERE / "servers" / "poll.c", []),
     "epoll": (HERE / "servers" / "epoll.c", []),
+    "uring": (HERE / "servers" / "uring.c", ["-luring"]),
     "libuv": (HERE / "servers" / "libuv.c", ["-luv"]),
+    **{f"{name}.exe": (HERE / "servers" / f"{name}.c", WINDOWS_LIBRARIES) for name in _WINDOWS},
 }
+# What a compiler complains of when a library's headers are missing, and Debian's name for them.
+_HEADERS = {"uv.h": "libuv1-dev", "liburing.h": "liburing-dev"}
 
 
 class CannotBuild(Exception):
@@ -36,9 +46,16 @@ def build(name: str, folder: Path) -> Path:
     if target.exists() and target.stat().st_mtime > newest:
         return target
     folder.mkdir(parents=True, exist_ok=True)
-    command = [compiler(), *FLAGS, "-o", str(target), str(source), *libraries]
+    if name.endswith(".exe"):
+        if shutil.which(WINDOWS_COMPILER) is None:
+            raise CannotBuild(f"no {WINDOWS_COMPILER}; on Debian: apt-get install gcc-mingw-w64-x86-64")
+        start = [WINDOWS_COMPILER, *FLAGS, *WINDOWS_FLAGS]
+    else:
+        start = [compiler(), *FLAGS]
+    command = [*start, "-o", str(target), str(source), *libraries]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        hint = "; on Debian: apt-get install libuv1-dev" if "uv.h" in done.stderr else ""
+        package = next((package for header, package in _HEADERS.items() if header in done.stderr), "")
+        hint = f"; on Debian: apt-get install {package}" if package else ""
         raise CannotBuild(f"{source.name} does not compile{hint}\n{done.stderr.strip()}")
     return target

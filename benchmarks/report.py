@@ -64,15 +64,15 @@ def rows(results: Sequence[Result], scenario: str) -> list[Row]:
                 statistics.median(values),
                 min(values),
                 max(values),
-                _ratio(here, server, BASE),
-                _ratio(here, server, SECOND_BASE),
+                ratio(here, server, BASE),
+                ratio(here, server, SECOND_BASE),
                 tuple(_notes(own)),
             )
         )
     return made
 
 
-def _ratio(here: Sequence[Result], server: str, base: str) -> float | None:
+def ratio(here: Sequence[Result], server: str, base: str) -> float | None:
     """Median over the rounds of the ratio within a round, so that what slows a whole round does not count."""
     by_round = {(r["server"], r["round"]): r["value"] for r in here if r["value"]}
     ratios = [v / by_round[base, n] for (name, n), v in by_round.items() if name == server and (base, n) in by_round]
@@ -148,8 +148,8 @@ def conditions(python: str, folder: Path, cpus: Sequence[int]) -> dict[str, str]
         "memory": f"{int(memory[1]) / 2**20:.1f} GiB" if memory else "",
         "kernel": platform.release(),
         "load average at start": f"{os.getloadavg()[0]:.2f}",
-        "libuv": _said([str(folder / "libuv"), "--version"]),
-        "C compiler": f"{_said([programs.compiler(), '--version'])} {' '.join(programs.FLAGS)}",
+        "libuv": said([str(folder / "libuv"), "--version"]),
+        "C compiler": f"{said([programs.compiler(), '--version'])} {' '.join(programs.FLAGS)}",
     }
     code = (
         "import json, platform, importlib.metadata as m\n"
@@ -159,11 +159,12 @@ def conditions(python: str, folder: Path, cpus: Sequence[int]) -> dict[str, str]
         "    except m.PackageNotFoundError: pass\n"
         "print(json.dumps(v))"
     )
-    found.update(json.loads(_said([python, "-c", code]) or "{}"))
+    found.update(json.loads(said([python, "-c", code]) or "{}"))
     return found
 
 
-def _said(command: Sequence[str]) -> str:
+def said(command: Sequence[str]) -> str:
+    """The first line that a command prints; empty if it cannot be run."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
@@ -198,7 +199,7 @@ def wine_table(run: dict[str, Any]) -> str:
     scenarios = list(dict.fromkeys(r["scenario"] for r in results))
     lines = ["| server (under Wine) | " + " | ".join(scenarios) + " |", "|---|" + "---:|" * len(scenarios)]
     for server, title in dict.fromkeys((r["server"], r["title"]) for r in results):
-        shares = [_ratio([r for r in results if r["scenario"] == name], server, "proactor-expert") for name in scenarios]
+        shares = [ratio([r for r in results if r["scenario"] == name], server, "proactor-expert") for name in scenarios]
         lines.append(f"| {title} | " + " | ".join(_share(share) or "-" for share in shares) + " |")
     head = "Ratios to the Proactor event loop as an expert uses it. **Ratios under Wine, not Windows numbers.**"
     return head + "\n\n" + "\n".join(lines)

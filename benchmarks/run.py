@@ -42,20 +42,29 @@ Exit codes: 0 measured, 1 a server failed or answered wrongly, 2 wrong usage, 13
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=_positive_int, default=5, help="interleaved rounds (default 5)")
-    parser.add_argument("--seconds", type=_positive, default=2.0, help="measured window (default 2)")
-    parser.add_argument("--warmup", type=_positive, default=0.5, help="unmeasured time before it (default 0.5)")
+    add_options(parser, "results.json", rounds=5, seconds=2.0, warmup=0.5)
+    parser.add_argument("--from", dest="source", type=Path, metavar="FILE.json", help="report these results, measure nothing")
+    parser.add_argument("--list", action="store_true", help="the scenarios and servers, and what is missing for them")
+    return with_quick(parser.parse_args(words))
+
+
+def add_options(parser: argparse.ArgumentParser, results: str, rounds: int, seconds: float, warmup: float) -> None:
+    """What every benchmark of servers can be told."""
+    parser.add_argument("--rounds", type=_positive_int, default=rounds, help=f"interleaved rounds (default {rounds})")
+    parser.add_argument("--seconds", type=_positive, default=seconds, help=f"measured window (default {seconds:g})")
+    parser.add_argument("--warmup", type=_positive, default=warmup, help=f"unmeasured time before it (default {warmup:g})")
     parser.add_argument("--only", metavar="NAME,...", help="scenarios whose name begins so")
     parser.add_argument("--servers", metavar="NAME,...", help="these servers only")
     parser.add_argument("--python", default=sys.executable, help="interpreter of the Python servers (default: this one)")
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "benchmarks", help="folder of the C programs and results")
-    parser.add_argument("--json", type=Path, help="where the results go (default: results.json in the build folder)")
+    parser.add_argument("--json", type=Path, help=f"where the results go (default: {results} in the build folder)")
     parser.add_argument("--report", type=Path, metavar="FILE.md", help="fill the marked blocks of this document")
-    parser.add_argument("--from", dest="source", type=Path, metavar="FILE.json", help="report these results, measure nothing")
     parser.add_argument("--quick", action="store_true", help="one round of 0.3 s with few connections, and a check of the echo")
     parser.add_argument("--wine", action="store_true", help="the Windows servers under Wine")
-    parser.add_argument("--list", action="store_true", help="the scenarios and servers, and what is missing for them")
-    options = parser.parse_args(words)
+
+
+def with_quick(options: argparse.Namespace) -> argparse.Namespace:
+    """With the times of --quick, if that was given."""
     if options.quick:
         options.rounds, options.seconds, options.warmup = 1, 0.3, 0.1
     return options
@@ -80,17 +89,18 @@ def say(text: str) -> None:
 
 
 def usage(problem: str) -> NoReturn:
-    say(f"run.py: {problem}")
+    say(f"{Path(sys.argv[0]).name}: {problem}")
     sys.exit(2)
 
 
-def chosen_scenarios(options: argparse.Namespace) -> list[Scenario]:
+def every_scenario(options: argparse.Namespace) -> list[Scenario]:
     if options.quick:
-        everything = scenarios.QUICK
-    elif options.wine:
-        everything = scenarios.WINE
-    else:
-        everything = scenarios.SCENARIOS + scenarios.SECOND_CPU
+        return scenarios.QUICK
+    return scenarios.WINE if options.wine else scenarios.SCENARIOS + scenarios.SECOND_CPU
+
+
+def chosen_scenarios(options: argparse.Namespace, everything: Sequence[Scenario]) -> list[Scenario]:
+    """Those that --only leaves, as far as this machine permits."""
     beginnings = tuple(options.only.split(",")) if options.only else ("",)
     chosen = [s for s in everything if s.name.startswith(beginnings)]
     if not chosen:
@@ -99,8 +109,12 @@ def chosen_scenarios(options: argparse.Namespace) -> list[Scenario]:
     return [scenarios.shrink_to(s, descriptors) for s in chosen]
 
 
-def chosen_peers(options: argparse.Namespace) -> list[Peer]:
-    everything = peers.WINE_PEERS if options.wine else peers.PEERS
+def every_peer(options: argparse.Namespace) -> list[Peer]:
+    return peers.WINE_PEERS if options.wine else peers.PEERS
+
+
+def chosen_peers(options: argparse.Namespace, everything: Sequence[Peer]) -> list[Peer]:
+    """Those that --servers names."""
     names = options.servers.split(",") if options.servers else [p.name for p in everything]
     unknown = set(names) - {p.name for p in everything}
     if unknown:
@@ -162,9 +176,8 @@ def plan(chosen: Sequence[Scenario], present: Sequence[Peer], rounds: int) -> It
                 yield number, scenario, peer
 
 
-def run(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
+def run(options: argparse.Namespace, chosen: Sequence[Scenario], wanted: Sequence[Peer]) -> tuple[dict[str, Any], int]:
     """All rounds; the results and the exit code."""
-    chosen, wanted = chosen_scenarios(options), chosen_peers(options)
     programs.build("load", options.build)
     if options.wine and any(peer.module == "iocp" for peer in wanted) and not peers.prepare_wine():
         say("note: the Windows build failed, so what an earlier one installed is measured, if any")
@@ -204,25 +217,33 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     return kept, code
 
 
+def prepare_process() -> None:
+    """As many open files as are permitted, and an end by SIGTERM as on Ctrl-C: no server stays behind."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def write(kept: dict[str, Any], target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    say(f"results in {target}")
+
+
 def main(words: Sequence[str]) -> int:
     options = parse(words)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as on Ctrl-C: no server stays behind
+    prepare_process()
     if options.list:
-        for scenario in chosen_scenarios(options):
+        for scenario in chosen_scenarios(options, every_scenario(options)):
             print(f"{scenario.name:18} {scenario.title}")
-        for peer in chosen_peers(options):
+        for peer in chosen_peers(options, every_peer(options)):
             print(f"{peer.name:18} {peer.title} ({peer.missing(options.python, options.build) or 'there'})")
         return 0
     if options.source:
         kept, code = json.loads(options.source.read_text(encoding="utf-8")), 0
     else:
-        kept, code = run(options)
-        target = options.json or options.build / "results.json"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-        say(f"results in {target}")
+        kept, code = run(options, chosen_scenarios(options, every_scenario(options)), chosen_peers(options, every_peer(options)))
+        write(kept, options.json or options.build / "results.json")
     contents = report.blocks(kept)
     print("\n\n".join(text for text in contents.values() if text))
     if options.report:

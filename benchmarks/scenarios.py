@@ -38,6 +38,13 @@ def echo(connections: int, window: int) -> Scenario:
     return Scenario(f"echo-{connections}x{window}", title, "echo", load, connections)
 
 
+def few_active(active: int, connections: int) -> Scenario:
+    """Echo where only some of the connections ever say anything."""
+    load = ("echo", "--connections", str(connections), "--active", str(active), "--window", "1", "--size", "16")
+    title = f"echo, {active} of {connections} connections active, 1 packet outstanding each"
+    return Scenario(f"active-{active}-of-{connections}", title, "echo", load, connections)
+
+
 def fanout(receivers: int, senders: int, window: int, suffix: str = "") -> Scenario:
     load = ("fanout", "--receivers", str(receivers), "--senders", str(senders), "--window", str(window), "--size", "16")
     title = f"fan-out to {receivers} receivers, {senders} sending, {window} packet{'s' * (window > 1)} at a time each"
@@ -76,6 +83,12 @@ SECOND_CPU = [second_cpu(16), second_cpu(1)]
 QUICK = [echo(20, 4), fanout(20, 2, 2), replace(idle(50, True), name="idle-touched")]
 # Each system call of a server under Wine costs a hundred times what it costs elsewhere, so fewer connections do.
 WINE = [echo(100, 16), echo(100, 1), fanout(200, 1, 4)]
+# How models of I/O take to more connections: those that say nothing, and those that all speak.
+FEW_ACTIVE = [few_active(10, connections) for connections in (10, 100, 1000, 10_000)]
+ALL_ACTIVE = [echo(connections, 1) for connections in (100, 1000, 10_000)]  # with 10 it is the same as above
+FEW_ACTIVE_QUICK, ALL_ACTIVE_QUICK = [few_active(2, 20)], [echo(20, 1)]
+# Few, as the programs under Wine are many and start slowly.
+FEW_ACTIVE_WINE, ALL_ACTIVE_WINE = FEW_ACTIVE[:3], ALL_ACTIVE[1:2]
 
 
 def shrink_to(scenario: Scenario, descriptors: int) -> Scenario:

@@ -40,6 +40,8 @@ _COLOURS: Final = ("#8b0000", "#00008b", "#000000", "#7a007a", "#8a3c00", "#004d
 _SQUARES: Final = ("#eeeed2", "#8fae6b")
 _UNSEEN: Final = ("#6f7064", "#4f5c46")
 _WALL: Final = "#3d3128"
+_BEYOND: Final = "#15130f"
+"""Off the board."""
 # Monsters, by o_type; those that have none of their own take the first.
 _MONSTERS: Final = "mcsgw"
 # From no piece to the most crowded spot.
@@ -70,6 +72,8 @@ class Scene:
     obstacles: Terrain | None = None
     sight: int | None = None
     """How far the one who watches sees, in tiles: what is beyond is drawn dark."""
+    origin: tuple[int, int] = (0, 0)
+    """The tile at the left top, where a part of a larger board is shown; marks and obstacles are where they are on the whole one."""
 
     def line(self) -> str:
         """The status as one plain line."""
@@ -175,12 +179,15 @@ def _tiles(scene: Scene, tile: int) -> Text:
     sight = scene.size if scene.sight is None else scene.sight
     eyes = [mark for mark in scene.marks if mark.watching]
     lines = []
-    for y in range(scene.size):
+    left, upper = scene.origin
+    for y in range(upper, upper + scene.size):
         rows = [Text() for _ in range(tile)]
-        for x in range(scene.size):
+        for x in range(left, left + scene.size):
             square = _SQUARES[(x + y) % 2]
-            if scene.obstacles is not None and not scene.obstacles.is_open(x, y):
-                square = _WALL
+            if min(x, y) < 0:
+                square = _BEYOND
+            elif scene.obstacles is not None and not scene.obstacles.is_open(x, y):
+                square = _WALL if max(x, y) < scene.obstacles.size else _BEYOND
             elif eyes and not any(abs(x - mark.x) <= sight and abs(y - mark.y) <= sight for mark in eyes):
                 square = _UNSEEN[(x + y) % 2]
             marks = standing.get((x, y))
@@ -205,9 +212,10 @@ def _density(scene: Scene, width: int, height: int) -> Text:
 
     scale = max(1, math.ceil(scene.size / min(width, 2 * height)))
     spots = math.ceil(scene.size / scale)
-    count = Counter((mark.x // scale, mark.y // scale) for mark in scene.marks)
+    left, top = scene.origin
+    count = Counter(((mark.x - left) // scale, (mark.y - top) // scale) for mark in scene.marks)
     most = max(count.values(), default=1)
-    watching = {(mark.x // scale, mark.y // scale) for mark in scene.marks if mark.watching}
+    watching = {((mark.x - left) // scale, (mark.y - top) // scale) for mark in scene.marks if mark.watching}
 
     def colour(x: int, y: int) -> str:
         if y >= spots:

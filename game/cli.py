@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import logging
 import math
 import sys
@@ -11,12 +12,15 @@ from pathlib import Path
 from typing import Final
 
 from .kinds import SCRIPTS
+from .layout import MAX_NAME
 from .protocol import PORT
 from .terrain import MAX_SIZE
 from .world import MAX_VIEW
 
 _SERVE_WORLD: Final = 400
 _DEMO_WORLD: Final = 24
+_SHOT_FRAMES: Final = 60
+_FILM_FRAMES: Final = 75
 _EXAMPLES: Final = """examples:
   iocp-chess serve                        a board of 400 x 400 on 127.0.0.1:3500, players kept in ./chess.sqlite
   iocp-chess serve --host 0.0.0.0 --show  for the whole network, with the board in this terminal
@@ -26,9 +30,13 @@ _EXAMPLES: Final = """examples:
   iocp-chess serve --record game.rec      then, without a network: iocp-chess replay game.rec
   iocp-chess demo                         a server and 40 players, half a minute, to look at
   iocp-chess demo --players 400 --world 100 --rate 1
+  iocp-chess play --name anna             the board in a window, on the server of this machine
+  iocp-chess play --host 192.0.2.7 --name 홍길동
+  iocp-chess play --shot board.png        no screen: a picture of what is in sight
+  iocp-chess watch                        the same as text in this terminal
 
-exit codes: 0 all went well; 1 the demo found something wrong, a replay differs, or players could not be saved at the stop;
-2 wrong arguments, or it cannot start
+exit codes: 0 all went well; 1 the demo found something wrong, a replay differs, players could not be saved at the stop, or
+somebody else logged in under the name; 2 wrong arguments, or it cannot start
 """
 
 
@@ -48,6 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("argument --scripts: needs monsters, --npcs N")
     if options.command == "serve" and options.db == "":
         parser.error("argument --db: must be a file, a URL or none, not empty")
+    if options.command == "play" and options.frames is not None and options.shot is None and options.film is None:
+        parser.error("argument --frames: needs --shot FILE.png or --film DIR")
+    if options.command == "play" and (options.shot or options.film) and options.shot == options.film:
+        parser.error("argument --film: must be another name than --shot")
     # Imported here, so that --help and wrong arguments need no compiled core.
     if options.command == "serve":
         from .serve import ServeOptions, serve
@@ -72,6 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 npcs=options.npcs,
                 scripts=options.scripts or SCRIPTS,
                 players=options.players,
+                spectators=options.spectators,
                 db=None if options.db == "none" else options.db or "chess.sqlite",
                 db_given=options.db is not None,
                 record=options.record,
@@ -83,6 +96,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from .replay import ReplayOptions, replay_command
 
         return replay_command(ReplayOptions(file=options.file, output=options.output))
+    if options.command == "play":
+        from .play.play import PlayOptions, play
+
+        return play(
+            PlayOptions(
+                host=options.host,
+                port=options.port,
+                name=_own_name(options.name_encoding) if options.name is None else options.name,
+                name_encoding=options.name_encoding,
+                backend=options.backend,
+                map_file=options.map,
+                font=options.font,
+                size=options.size,
+                shot=options.shot,
+                film=options.film,
+                frames=options.frames or (_SHOT_FRAMES if options.film is None else _FILM_FRAMES),
+            )
+        )
+    if options.command == "watch":
+        from .play.watch import WatchOptions, watch
+
+        return watch(
+            WatchOptions(
+                host=options.host,
+                port=options.port,
+                name=_own_name(options.name_encoding) if options.name is None else options.name,
+                name_encoding=options.name_encoding,
+                backend=options.backend,
+                map_file=options.map,
+                seconds=options.seconds,
+            )
+        )
     from .demo import DemoOptions, demo
 
     return demo(
@@ -134,6 +179,10 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--players", type=_whole(1, 1_000_000), metavar="N", help="on the board at once (default: as many as connect)"
     )
+    serve.add_argument(
+        "--spectators", type=_whole(0, 10_000), default=0, metavar="N",
+        help="players who may look at the whole board at once, as the client does when it is zoomed out (default: none)",
+    )  # fmt: skip
     serve.add_argument("--scripts", type=Path, metavar="DIR", help="the monsters' scripts (default: the game's own four kinds)")
     serve.add_argument(
         "--db", metavar="FILE|URL",
@@ -162,7 +211,47 @@ def _parser() -> argparse.ArgumentParser:
         "--rate", type=_number(0, 1000), default=2.0, help="moves per second and player (default %(default)g)"
     )
     _common(demo, world=_DEMO_WORLD, obstacles_percent=8, npcs=25)
+
+    play = commands.add_parser("play", help="the board in a window (needs pygame-ce: pip install 'pyiocp[play]')")
+    _client(play)
+    play.add_argument("--font", type=Path, metavar="FILE", help="for all text (default: one with Hangul, if this machine has one)")
+    play.add_argument("--size", type=_pixels, default=(1100, 800), metavar="WxH", help="of the window in pixels (default 1100x800)")
+    play.add_argument("--shot", type=Path, metavar="FILE.png", help="no window: write a picture of the last frame, and leave")
+    play.add_argument("--film", type=Path, metavar="DIR", help="no window: write every frame to DIR/frame-00001.png ..., and leave")
+    play.add_argument(
+        "--frames", type=_whole(1, 1_000_000), metavar="K",
+        help=f"how many are drawn for --shot (30 a second; default {_SHOT_FRAMES}) or --film (15 a second; default {_FILM_FRAMES})",
+    )  # fmt: skip
+
+    watch = commands.add_parser("watch", help="the board around the player as text, in the terminal")
+    _client(watch)
+    watch.add_argument("--seconds", type=_number(0.1, 1e9), default=math.inf, help="how long (default: until Ctrl-C)")
     return parser
+
+
+def _client(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="of the server (default %(default)s)")
+    parser.add_argument("--port", type=_whole(1, 65535), default=PORT, help="(default %(default)s)")
+    parser.add_argument("--name", help="of the player: 1 to 10 bytes (default: your name on this computer)")
+    parser.add_argument(
+        "--name-encoding", choices=("utf-8", "cp949"), default="utf-8",
+        help="of names on the wire, as the server has it (default %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--map", type=Path, metavar="FILE", help="the map that the server was started with, if it was")
+    parser.add_argument(
+        "--backend", choices=("iocp", "io_uring", "epoll"), help="default: the best that works here, or IOCP_BACKEND"
+    )
+    parser.add_argument("--verbose", action="store_true", help="log what the library does")
+
+
+def _own_name(encoding: str) -> str:
+    """The name of whoever runs this, cut to what fits; else `player`."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        name = ""
+    printable = "".join(letter for letter in name if letter.isprintable())
+    return printable.encode(encoding, "ignore")[:MAX_NAME].decode(encoding, "ignore").strip() or "player"
 
 
 def _common(parser: argparse.ArgumentParser, world: int, obstacles_percent: int, npcs: int) -> None:
@@ -189,6 +278,17 @@ def _common(parser: argparse.ArgumentParser, world: int, obstacles_percent: int,
         "--backend", choices=("iocp", "io_uring", "epoll"), help="default: the best that works here, or IOCP_BACKEND"
     )
     parser.add_argument("--verbose", action="store_true", help="log every login and leave")
+
+
+def _pixels(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    try:
+        size = (int(width), int(height))
+    except ValueError:
+        size = (0, 0)
+    if not (560 <= size[0] <= 16_384 and 360 <= size[1] <= 16_384):
+        raise argparse.ArgumentTypeError(f"must be WIDTHxHEIGHT, from 560x360 to 16384x16384, not {text!r}")
+    return size
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:

@@ -40,12 +40,17 @@ def c_header() -> str:
         lines += [f"enum {{ {body} }};"]
     lines += ["", "#pragma pack(push, 1)", ""]
     for layout in LAYOUTS:
+        if layout.each:
+            lines += [f"struct {layout.name}_each {{", *(f"    {FIELD_TYPES[kind][1]} {name};" for kind, name in layout.each_words)]
+            lines += ["};", f"CHESS_SIZE_IS({layout.name}_each, {layout.each_struct.size});", ""]
         lines += [f"struct {layout.name} {{", "    uint8_t size;", f"    uint8_t type; /* {layout.type.value} */"]
         for kind, name in layout.words:
             array = "[CHESS_MAX_ID_LEN]" if kind == "name" else ""
             lines += [f"    {FIELD_TYPES[kind][1]} {name}{array};"]
         if layout.text:
             lines += [f"    /* then size - {layout.size} bytes of UTF-8 text, not terminated */"]
+        if layout.each:
+            lines += [f"    /* then (size - {layout.size}) / {layout.each_struct.size} of struct {layout.name}_each */"]
         lines += ["};", f"CHESS_SIZE_IS({layout.name}, {layout.size});", ""]
     lines += ["#pragma pack(pop)", "", "#endif"]
     return "\n".join(lines) + "\n"

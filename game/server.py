@@ -40,13 +40,16 @@ from .protocol import (
     LoginFail,
     Logout,
     Move,
+    Spectate,
     Teleport,
     ToServer,
     pack_login_fail,
     pack_login_ok,
+    pack_spectating,
     pack_world,
     parse_client,
 )
+from .survey import Survey
 from .violation import ProtocolError, Violation
 from .world import Refusal, World
 
@@ -96,6 +99,7 @@ class ChessServer(iocp.Handler):
     timed: what a client is sent until its first move shows its kind.
     name_encoding: the encoding of names on the wire, a Python codec's name.
     most_players: on the board at once; None for no limit. clock: seconds, from any start.
+    most_spectators: players who may be told of the whole board at once, if they ask (`survey.py`).
     obstacles: the (percent, seed) that the world's terrain was made from; None if it came from a file. For clients that ask.
     """
 
@@ -106,11 +110,13 @@ class ChessServer(iocp.Handler):
         timed: bool = True,
         name_encoding: str = "utf-8",
         most_players: int | None = None,
+        most_spectators: int = 0,
         clock: Callable[[], float] = time.monotonic,
         obstacles: tuple[int, int] | None = (0, 0),
     ) -> None:
         self.world = world
         self.counts = Counts()
+        self.survey = Survey(world, most_spectators)
         self._timed_by_default = timed
         self._name_encoding = name_encoding
         self._most_players = most_players
@@ -197,6 +203,7 @@ class ChessServer(iocp.Handler):
         """Let the world do what is due at `now`."""
         self.world.now = now
         self.world.run()
+        self.survey.run(now)
 
     def install_script(self, script: str, text: str | None) -> None:
         """A script of the monsters changed; None: it is gone. Raises ScriptError, and then nothing has changed.
@@ -226,6 +233,8 @@ class ChessServer(iocp.Handler):
             news: list[bytes] = []
             self._refuse(player, self.world.teleport(player, request.x, request.y, news))
             self._answer(player, 0, news)
+        elif isinstance(request, Spectate):
+            self._spectate(player, request.on)
         else:
             self._logout(player)
 
@@ -277,6 +286,15 @@ class ChessServer(iocp.Handler):
             answer = b"".join(news)
         player.session.send(answer)
 
+    def _spectate(self, player: Player, on: bool) -> None:
+        player.knows = max(player.knows, 3)
+        why = ""
+        if on:
+            why = self.survey.admit(player.session)
+        else:
+            self.survey.dismiss(player.session)
+        player.session.send(pack_spectating(on and not why, why))
+
     def _refuse(self, player: Player, refusal: Refusal | None) -> None:
         """Count a wish that was not granted. Raises ProtocolError if there were too many of late."""
         if refusal is None:
@@ -301,6 +319,7 @@ class ChessServer(iocp.Handler):
 
     def _leave(self, player: Player, why: str) -> None:
         if player.online:
+            self.survey.dismiss(player.session)
             self.world.leave(player)
             log.info("%d %r left: %s (%d online)", player.id, player.text_name, why, len(self.world.players))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -11,8 +12,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+import iocp
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
@@ -28,10 +32,20 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("benchmarks")
 
 
-def run(build: Path, *words: str) -> tuple[subprocess.CompletedProcess[str], dict[str, list[str]]]:
-    """run.py --quick; for each server that took part, the scenarios in which it answered rightly."""
+def benchmark_programs() -> ModuleType:
+    """benchmarks/programs.py, which belongs to no package."""
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        import programs
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+    return programs
+
+
+def run(build: Path, *words: str, script: str = "run.py") -> tuple[subprocess.CompletedProcess[str], dict[str, list[str]]]:
+    """`script --quick`; for each server that took part, the scenarios in which it answered rightly."""
     results = build / "results.json"
-    command = [sys.executable, str(BENCHMARKS / "run.py"), "--quick", "--build", str(build), "--json", str(results), *words]
+    command = [sys.executable, str(BENCHMARKS / script), "--quick", "--build", str(build), "--json", str(results), *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=180)
     worked: dict[str, list[str]] = {}
     if results.exists():
@@ -72,6 +86,69 @@ def test_our_own_server_echoes_and_fans_out(build: Path, server: str, expected: 
     done, worked = run(build, "--servers", server)
     assert done.returncode == 0, done.stderr
     assert worked == {server: expected}
+
+
+MODELS = ["select-c", "poll-c", "epoll-c", "uring-c", "asyncio-select-expert", "asyncio-expert", "pyiocp-epoll", "pyiocp-uring"]
+
+
+@pytest.mark.parametrize("server", MODELS)
+def test_every_model_of_io_echoes(build: Path, server: str) -> None:
+    if server == "uring-c" and not Path("/usr/include/liburing.h").exists():
+        pytest.skip("liburing's headers are not installed (Debian: liburing-dev)")
+    if server in ("uring-c", "pyiocp-uring") and "io_uring" not in iocp.available_backends():
+        pytest.skip("no io_uring on this machine")
+    done, worked = run(build, "--servers", server, script="io_models.py")
+    assert done.returncode == 0, done.stderr
+    assert worked == {server: ["active-2-of-20", "echo-20x1"]}
+
+
+def test_the_page_and_the_picture_of_the_models_are_made_from_results(build: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed (dependency group benchmark)")
+    page, picture = tmp_path / "io-models.md", tmp_path / "picture.png"
+    before = (BENCHMARKS.parent / "docs" / "io-models.md").read_text(encoding="utf-8")
+    page.write_text(before, encoding="utf-8")
+    words = ["--servers", "select-c,epoll-c", "--report", str(page), "--chart", str(picture)]
+    done, _ = run(build, *words, script="io_models.py")
+    assert done.returncode == 0, done.stderr
+    after = page.read_text(encoding="utf-8")
+    filled = after[after.index("<!-- io-models:start -->") : after.index("<!-- io-models:end -->")]
+    assert "**2 connections active, 1 packet outstanding each; the others are silent**" in filled
+    assert re.search(r"\| C on epoll \| [\d.,]+ [kM]? ?\(1\.00\) \|", filled)
+    assert after.partition("<!-- io-models:start -->")[0] == before.partition("<!-- io-models:start -->")[0]
+    assert after.partition("<!-- io-models:end -->")[2] == before.partition("<!-- io-models:end -->")[2]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_select_hangs_up_on_whom_its_set_has_no_place_for(build: Path) -> None:
+    resource = pytest.importorskip("resource")
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard < 2400:
+        pytest.skip(f"at most {hard} open files are permitted here")
+    programs = benchmark_programs()
+    server = subprocess.Popen([programs.build("select", build), "0", "echo"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout
+        port = server.stdout.readline().strip().rpartition(":")[2]
+        command = [programs.build("load", build), "echo", "127.0.0.1", port, "--connections", 1100, "--active", 5, "--seconds", 0.2]
+        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=60)
+        report = json.loads(done.stdout)
+        # Standard streams and the listener have a place of the 1024, and whatever this process handed on.
+        assert 1000 < report["connections"] <= 1020
+        assert report["errors"] == 1100 - report["connections"] and report["packets"] > 0
+        assert "was closed by the server" in report["first_error"]
+    finally:
+        server.kill()
+        server.communicate()
+
+
+def test_the_servers_for_windows_compile(build: Path) -> None:
+    programs = benchmark_programs()
+    if shutil.which(programs.WINDOWS_COMPILER) is None:
+        pytest.skip(f"no {programs.WINDOWS_COMPILER} (Debian: gcc-mingw-w64-x86-64)")
+    names = [name for name in programs.SOURCES if name.endswith(".exe")]
+    assert len(names) == 6
+    for name in names:
+        assert programs.build(name, build).read_bytes().startswith(b"MZ")
 
 
 def test_an_unknown_server_is_named_with_those_there_are(build: Path) -> None:
@@ -126,13 +203,8 @@ def repeated(data: bytes) -> bytes:
 def test_the_load_generator_notices_a_server_that_echoes_wrongly(
     build: Path, wrong_server: Callable[[Answer], int], answer: Answer
 ) -> None:
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        import programs
-    finally:
-        sys.path.remove(str(BENCHMARKS))
     port = wrong_server(answer)
-    command = [programs.build("load", build), "echo", "127.0.0.1", port, "--connections", 1, "--window", 4, "--seconds", 0.2]
+    command = [benchmark_programs().build("load", build), "echo", "127.0.0.1", port, "--connections", 1, "--window", 4, "--seconds", 0.2]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=30)
     report = json.loads(done.stdout)
     assert done.returncode == 1

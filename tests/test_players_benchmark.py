@@ -181,6 +181,18 @@ def test_a_quick_run_fills_its_block_of_a_document(tmp_path: Path) -> None:
     assert not [why for why in reasons if "error" in why or "violation" in why or "players came" in why], done.stderr
 
 
+def test_several_runs_are_reported_together_the_last_result_of_a_case_counts(module: Callable[[str], ModuleType]) -> None:
+    def run(date: str, *cases: tuple[str, str, int]) -> dict[str, object]:
+        return {"conditions": {"date": date}, "results": [{"world": w, "server": s, "held": held} for w, s, held in cases]}
+
+    first = run("monday", ("dense", "uvloop", 5), ("dense", "pyiocp", 7))
+    found = module("players").together([first, run("tuesday", ("open", "uvloop", 9), ("dense", "pyiocp", 8))])
+    assert found["conditions"] == {"date": "monday"}
+    assert [(each["world"], each["server"], each["held"]) for each in found["results"]] == [
+        ("dense", "uvloop", 5), ("dense", "pyiocp", 8), ("open", "uvloop", 9),
+    ]  # fmt: skip
+
+
 def test_an_unknown_world_is_named_with_those_there_are() -> None:
     command = [sys.executable, str(BENCHMARKS / "players.py"), "--only", "moon"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)

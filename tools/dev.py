@@ -1,7 +1,8 @@
-"""Set up a development environment and do one thing in it: show the demo, run the tests, or anything else.
+"""Set up a development environment and do one thing in it: show the demo, run the tests, build the documentation, or anything else.
 
     python3 tools/dev.py demo [options of iocp-chess demo]
     python3 tools/dev.py test [pytest arguments]
+    python3 tools/dev.py docs [--serve]
     python3 tools/dev.py run COMMAND...
     python3 tools/dev.py setup
 
@@ -14,6 +15,8 @@ examples:
   python3 tools/dev.py demo --players 200 --seconds 60
   python3 tools/dev.py test                      the whole suite on every backend of this machine
   python3 tools/dev.py test -x -k framing
+  python3 tools/dev.py docs                      the documentation, with every link checked, into build/docs
+  python3 tools/dev.py docs --serve              the same on http://127.0.0.1:8000, built again when a file changes
   python3 tools/dev.py run python -m iocp        which backend, and why
 
 environment:
@@ -31,6 +34,7 @@ import sysconfig
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 if sys.version_info < (3, 11):
     sys.exit(f"dev.py: needs Python 3.11 or later, this is {sys.version.split()[0]}")
@@ -38,6 +42,9 @@ if sys.version_info < (3, 11):
 PROJECT = Path(__file__).resolve().parents[1]
 VENV = Path(os.environ.get("PYIOCP_VENV") or PROJECT / ".venv").absolute()
 LOG = PROJECT / "build" / "dev.log"
+SITE = PROJECT / "build" / "docs"
+ON_DEMAND = ("docs", "wheels")
+"""Groups of dependencies that only one command or tool needs."""
 
 
 class SetupError(Exception):
@@ -82,6 +89,9 @@ def missing_packages() -> list[str]:
     # A server that the tests start for themselves; they are skipped without it. Debian keeps its programs out of PATH.
     if shutil.which("initdb") is None and not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
         missing.append("postgresql")
+    # For the pictures of `iocp-chess play`: a font with Hangul, so that tests see real Korean names.
+    if not list(Path("/usr/share/fonts").glob("truetype/nanum/NanumGothic.ttf")):
+        missing.append("fonts-nanum")
     return missing
 
 
@@ -119,16 +129,21 @@ def stamped(name: str, value: str) -> bool:
     return stamp.exists() and stamp.read_text() == value
 
 
-def dependencies() -> list[str]:
-    """Everything the tests, the demo and the benchmarks want, read from pyproject.toml."""
+def project_table() -> dict[str, Any]:
     import tomllib
 
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    return tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def dependencies() -> list[str]:
+    """Everything the tests, the demo and the benchmarks want, read from pyproject.toml."""
+    project = project_table()
     wanted = list(project["build-system"]["requires"])
     for group in project["project"]["optional-dependencies"].values():
         wanted += group
-    for group in project["dependency-groups"].values():
-        wanted += group
+    for name, group in project["dependency-groups"].items():
+        if name not in ON_DEMAND:
+            wanted += group
     return wanted
 
 
@@ -148,6 +163,15 @@ def set_up() -> None:
         (VENV / "pyiocp-build").write_text(built)
 
 
+def set_up_docs() -> None:
+    """What the site is built with. It reads the sources and needs no build of the core."""
+    wanted = fingerprint("pyproject.toml")
+    if not stamped("docs", wanted):
+        group = project_table()["dependency-groups"]["docs"]
+        step("what builds the documentation, from the package index", [VENV / "bin" / "python", "-m", "pip", "install", *group])
+        (VENV / "pyiocp-docs").write_text(wanted)
+
+
 def become(command: Sequence[str]) -> None:
     """Go on as `command`, found in the environment first, so that Ctrl-C and exit codes are its own."""
     environment = {**os.environ, "PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}", "VIRTUAL_ENV": str(VENV)}
@@ -162,8 +186,11 @@ def main(words: Sequence[str]) -> int:
     if command in ("-h", "--help"):
         print(__doc__)
         return 0
-    if command not in ("demo", "test", "run", "setup") or (command == "run" and not rest):
+    if command not in ("demo", "test", "docs", "run", "setup") or (command == "run" and not rest):
         print(f"{__doc__}\ndev.py: {'no such command: ' + command if command else 'name a command'}", file=sys.stderr)
+        return 2
+    if command == "docs" and rest not in ([], ["--serve"]):
+        print(f"dev.py: docs takes --serve or nothing, not {' '.join(rest)}", file=sys.stderr)
         return 2
     try:
         set_up()
@@ -172,6 +199,12 @@ def main(words: Sequence[str]) -> int:
         elif command == "test":
             os.chdir(PROJECT)
             become(["python", "-m", "pytest", *rest])
+        elif command == "docs":
+            set_up_docs()
+            os.chdir(PROJECT)
+            # The theme's note about its successor, which concerns nobody who reads the output.
+            os.environ["NO_MKDOCS_2_WARNING"] = "1"
+            become(["mkdocs", "serve", "--strict"] if rest else ["mkdocs", "build", "--strict", "--site-dir", str(SITE)])
         elif command == "run":
             become(rest)
         else:

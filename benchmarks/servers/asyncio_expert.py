@@ -1,6 +1,6 @@
 """An asyncio server as an expert would write it: writes joined per receive, in fan-out per turn of the loop.
 
-python asyncio_expert.py [--loop asyncio|uvloop|proactor|winloop] [--mode echo|fanout] [--port 0] [--compute US]
+python asyncio_expert.py [--loop asyncio|asyncio-select|uvloop|proactor|winloop] [--mode echo|fanout] [--port 0] [--compute US]
 
 The program still gets every packet as one call, as a game would want it; what is saved is everything around it.
 """
@@ -128,13 +128,13 @@ class Buffered(asyncio.BufferedProtocol):
 
 def main() -> None:
     parser = event_loops.parser(__doc__)
-    parser.add_argument("--loop", choices=["asyncio", "uvloop", "proactor", "winloop"], default="asyncio")
+    parser.add_argument("--loop", choices=["asyncio", "asyncio-select", "uvloop", "proactor", "winloop"], default="asyncio")
     parser.add_argument("--receive", choices=["best", "plain", "buffered"], default="best", help="kind of protocol")
     options = parser.parse_args()
     Connection.compute = staticmethod(event_loops.busy(options.compute))
     echo = ComputeAndEcho if options.compute else Echo
     kind = Fanout if options.mode == "fanout" else echo
-    buffered = options.receive == "buffered" or (options.receive == "best" and options.loop in ("asyncio", "proactor"))
+    buffered = options.receive == "buffered" or (options.receive == "best" and options.loop not in ("uvloop", "winloop"))
     event_loops.serve(options.loop, options.port, (lambda: Buffered(kind())) if buffered else kind)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import selectors
 import sys
 import time
 from collections.abc import Callable
@@ -30,7 +31,7 @@ def new_loop(name: str) -> asyncio.AbstractEventLoop:
         if sys.platform != "win32":
             sys.exit("the Proactor event loop is there on Windows only")
         return asyncio.ProactorEventLoop()
-    return asyncio.SelectorEventLoop()
+    return asyncio.SelectorEventLoop(selectors.SelectSelector() if name == "asyncio-select" else None)
 
 
 def busy(microseconds: float) -> Callable[[], None]:

@@ -40,7 +40,7 @@ cdef Session start_connect(Engine engine, object host, object port, object timeo
     c.logged_in = 1
     c.state = CONNECTING
     read_address(&peer, c.address, &c.family, &c.port, &c.scope)
-    c.spared = is_loopback(c.address, c.family)
+    c.spared = <uint8_t>is_loopback(c.address, c.family)
     c.deadline = c.connected_at + limit if limit else 0
     mutex_lock(&core.group_lock)
     if not members_add(&core.everyone, c):

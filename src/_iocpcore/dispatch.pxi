@@ -131,7 +131,7 @@ cdef void accepted(Engine engine, Worker *w, Event *e):
     c.socket = e.socket
     c.counted = e.counted
     read_address(&e.peer, c.address, &c.family, &c.port, &c.scope)
-    c.spared = is_loopback(c.address, c.family)
+    c.spared = <uint8_t>is_loopback(c.address, c.family)
     c.state = OPEN
     c.owner = w
     mutex_lock(&core.group_lock)

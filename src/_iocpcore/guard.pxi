@@ -116,11 +116,11 @@ cdef inline bint within_rate(Connection *c, int64_t packets, int64_t now) noexce
     cdef double rate = c.core.rules.packets_per_second
     if rate == 0 or (c.spared and c.core.rules.spare_loopback_rate):
         return True
-    c.tokens += (now - c.tokens_at) * 1e-9 * rate
+    c.tokens += <double>(now - c.tokens_at) * 1e-9 * rate
     c.tokens_at = now
     if c.tokens > max(2 * rate, 1.0):
         c.tokens = max(2 * rate, 1.0)
-    c.tokens -= packets
+    c.tokens -= <double>packets
     return c.tokens >= 0
 
 

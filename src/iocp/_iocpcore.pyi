@@ -14,7 +14,10 @@ Backend: TypeAlias = Literal["iocp", "io_uring", "epoll"]
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
 class Session:
-    """One connection. `data` is the program's own; everything else is safe to use on any thread."""
+    """One connection, accepted or made by `connect`. Everything but `data` is safe to use on any thread.
+
+    Made by the engine, never by a program. It may be kept after its end; it then holds no more than its numbers.
+    """
 
     @property
     def id(self) -> int:
@@ -23,7 +26,8 @@ class Session:
     def address(self) -> tuple[str, int]:
         """The peer's (host, port). IPv4 peers of a dual-stack listener appear as IPv4."""
     @property
-    def local_address(self) -> tuple[str, int]: ...
+    def local_address(self) -> tuple[str, int]:
+        """Our (host, port) of this connection. Raises OSError once its socket is closed."""
     @property
     def closed(self) -> bool:
         """Whether the session has begun to end: what is sent to it now is dropped."""
@@ -31,78 +35,114 @@ class Session:
     def error(self) -> OSError | None:
         """The system's error that ended the session, if one did."""
     @property
-    def logged_in(self) -> bool: ...
+    def logged_in(self) -> bool:
+        """Whether `Handler.logged_in` has said so; `Limits.login_timeout` no longer counts then."""
     @property
     def queued(self) -> int:
-        """Bytes waiting to be sent."""
+        """Bytes waiting to be sent, not counting what the system has taken; see `Limits.queued_bytes`."""
     @property
-    def engine(self) -> Engine: ...
+    def engine(self) -> Engine:
+        """The server or client that the session belongs to."""
     data: Any
+    """The program's own, None at first (or what `connect` was given). Use it in callbacks, where no other thread does."""
     def send(self, packet: Buffer) -> None:
         """Queue a packet and return at once. On any thread. To a closed session: dropped without an error.
 
-        All that is queued for a session during one batch of callbacks leaves in one gathered WSASend.
+        All that is queued for a session during one batch of callbacks leaves in one gathered WSASend. The bytes are copied,
+        and sent as they are: `Framing.pack` makes a packet of a body. Raises TypeError for what is no contiguous buffer.
         """
     def close(self, reason: Reason = ...) -> None:
         """End the session after what is queued has been sent; it counts as `reason` (default CLOSED).
 
-        `on_disconnect` follows at once; what is queued leaves meanwhile. On any thread, more than once.
+        `on_disconnect` follows at once; what is queued leaves meanwhile, for as long as the peer takes it
+        (`Limits.send_timeout`). On any thread; only the first of several calls counts. Raises ValueError for what is no Reason.
         """
     def abort(self, reason: Reason = ...) -> None:
-        """Cut the session now, dropping what is queued (default reason PROTOCOL). On any thread."""
+        """Cut the session now, dropping what is queued (default reason PROTOCOL), also while it is being closed.
+
+        Packets of it that were received already are dropped too. On any thread. Raises ValueError for what is no Reason.
+        """
 
 class Timer:
-    """A call to come. Made by `Engine.call_later` and `Engine.call_every`."""
+    """A call to come. Made by `Engine.call_later` and `Engine.call_every`; nothing has to keep it."""
 
     def cancel(self) -> None:
         """Never call the function again. On any thread, more than once."""
     @property
-    def active(self) -> bool: ...
+    def active(self) -> bool:
+        """Whether there is a call to come: False after `cancel`, and from the only call of `call_later` on."""
 
 class Group:
-    """A set of sessions that are sent the same packets. A session that ends leaves its groups by itself."""
+    """A set of sessions that are sent the same packets, made by `Engine.group`. All of it may be used on any thread.
+
+    A session that ends leaves its groups by itself, before its `on_disconnect`. A group that nobody refers to is gone.
+    """
 
     @property
-    def engine(self) -> Engine: ...
-    def add(self, session: Session) -> None: ...
-    def discard(self, session: Session) -> None: ...
+    def engine(self) -> Engine:
+        """The server or client whose sessions it takes."""
+    def add(self, session: Session) -> None:
+        """Make the session a member; no effect if it is one, or has begun to end.
+
+        Raises ValueError if the session is another engine's.
+        """
+    def discard(self, session: Session) -> None:
+        """Take the session out; no effect if it is no member."""
     def send(self, packet: Buffer, exclude: Session | None = None) -> int:
-        """Queue one packet to every member; its bytes are shared, not copied. Returns how many were queued to."""
-    def __len__(self) -> int: ...
+        """Queue one packet to every member but `exclude`; copied once, its bytes shared. Returns how many were queued to."""
+    def __len__(self) -> int:
+        """The number of members."""
     def __contains__(self, session: object) -> bool: ...
-    def sessions(self) -> list[Session]: ...
+    def sessions(self) -> list[Session]:
+        """The members now, in no order: a new list."""
 
 class Engine:
-    """A completion port with its workers, timers and outgoing connections: what Server and Client share."""
+    """A completion port with its workers, timers and outgoing connections: what Server and Client share.
+
+    Its life: made, started once, stopped once. `with engine:` starts it, and stops it at the end of the block. Where not said
+    otherwise a method may be called on any thread.
+    """
 
     @property
-    def handler(self) -> Handler: ...
+    def handler(self) -> Handler:
+        """The program's callbacks."""
     @property
-    def framing(self) -> Framing: ...
+    def framing(self) -> Framing:
+        """How all sessions' streams are cut into packets."""
     @property
-    def limits(self) -> Limits: ...
+    def limits(self) -> Limits:
+        """The guards in force."""
     @property
-    def backend(self) -> Backend: ...
+    def backend(self) -> Backend:
+        """What the port is made of here."""
     @property
-    def backend_reason(self) -> str: ...
+    def backend_reason(self) -> str:
+        """Why it is that one, and why not a better one, in a sentence for logs."""
     @property
-    def workers(self) -> int: ...
+    def workers(self) -> int:
+        """The number of worker threads; never 0."""
     @property
     def concurrent(self) -> bool:
         """Whether handlers of different sessions, timers and posted calls may run at the same time."""
     @property
-    def running(self) -> bool: ...
+    def running(self) -> bool:
+        """Whether it was started and has not stopped."""
     def start(self) -> None:
         """Listen (a server), call `on_start`, start the worker threads.
 
         Raises OSError if it cannot listen, with what to do about it; RuntimeError if it ran before; what `on_start` raises.
         """
     def run(self) -> None:
-        """Run with the calling thread as the only worker until `stop()` (the lecture's single-thread mode)."""
+        """Run with the calling thread as the only worker until `stop()` (the lecture's single-thread mode).
+
+        Raises RuntimeError unless `workers=1`; what `start` raises; KeyboardInterrupt after a clean stop, if Ctrl-C came and no
+        signal handler took it.
+        """
     def stop(self, timeout: float = 5.0) -> None:
         """Stop: accept no more, send what is queued, cut the rest, join the workers; bounded by `timeout` seconds.
 
-        On any thread except inside a callback, where it only asks (see `request_stop`). More than once.
+        What is queued has half of that, 2 seconds at most, to leave. On any thread except inside a callback, where it only asks (see
+        `request_stop`). More than once. Raises TimeoutError if a handler still runs after `timeout`.
         """
     def request_stop(self) -> None:
         """Ask the engine to stop and return at once. On any thread, in callbacks, in signal handlers."""
@@ -111,31 +151,45 @@ class Engine:
     def broadcast(self, packet: Buffer, exclude: Session | None = None) -> int:
         """Queue one packet to every open session; encoded once, its bytes shared. Returns how many were queued to."""
     def multicast(self, sessions: Iterable[Session], packet: Buffer, exclude: Session | None = None) -> int:
-        """The same for any sequence of sessions."""
-    def group(self) -> Group: ...
-    def sessions(self) -> list[Session]: ...
+        """The same for any iterable of sessions. Raises ValueError for a session of another engine."""
+    def group(self) -> Group:
+        """A new, empty group."""
+    def sessions(self) -> list[Session]:
+        """The open sessions now, in no order: a new list."""
     def post(self, fn: Callable[..., object], *args: Any) -> None:
-        """Call `fn(*args)` where handlers run. On any thread; before start it waits, after stop it is dropped."""
+        """Call `fn(*args)` where handlers run. On any thread; before start it waits, after stop it is dropped.
+
+        Calls of one thread are made in their order. What `fn` raises is logged and counted (`Stats.handler_errors`).
+        """
     def call_later(self, delay: float, fn: Callable[..., object], *args: Any) -> Timer:
-        """Call `fn(*args)` where handlers run, `delay` seconds from now (1 ms resolution)."""
+        """Call `fn(*args)` where handlers run, `delay` seconds from now (1 ms resolution, never early). On any thread.
+
+        Raises ValueError for a delay below 0 or above 3e8 seconds. What `fn` raises is logged and counted.
+        """
     def call_every(self, interval: float, fn: Callable[..., object], *args: Any) -> Timer:
-        """Call it every `interval` seconds without drift; calls missed while the server was busy are skipped."""
+        """Call it every `interval` seconds without drift; calls missed while the server was busy are skipped.
+
+        The first call is one interval from now. It goes on after a call that raised. Raises ValueError for less than 0.001 seconds. Otherwise like `call_later`.
+        """
     def connect(
         self, host: str, port: int, *, timeout: float | None = 10.0, data: object = None, source: str | None = None
     ) -> Session:
         """Start an outgoing connection (ConnectEx) and return its session at once.
 
         `on_connect` follows, or `on_disconnect` with CONNECT_FAILED or CONNECT_TIMEOUT. `session.close()` cancels it.
-        `host` must be an IP address or resolve at once (names are resolved by the calling thread).
+        `host` must be an IP address or resolve at once (names are resolved by the calling thread). `timeout`: seconds, None for the
+        system's own. `data`: the session's. `source`: an address of this machine to connect from. On any thread, before `start` too.
+        Raises OSError for a name that is not known, RuntimeError after the stop.
         """
-    def stats(self) -> Stats: ...
+    def stats(self) -> Stats:
+        """The counters now, without stopping anybody."""
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
 class Server(Engine):
-    """An engine that listens."""
+    """An engine that listens, on `host` and `port`; port 0 takes a free one (see `address`). Nothing is opened before `start`."""
 
     def __init__(
         self,
@@ -154,16 +208,28 @@ class Server(Engine):
     ) -> None:
         """Raises TypeError or ValueError naming a wrong argument, RuntimeError for a backend that does not work here.
 
-        workers: threads, 0 for one per processor. concurrent: True lets handlers of different sessions, timers and posted calls run
-        at the same time, which helps on free-threaded Python alone; the default holds on every Python. accepts: AcceptEx calls outstanding. coalesce: seconds (0 to 1) for which
-        what handlers send to other sessions may wait while the worker has more to receive, so that several packets to one
-        session leave in one send; never waited for when nothing else is to be done, nor by the answer to the session that sent.
+        Args:
+            handler: the program's callbacks.
+            host: an address of this machine, or a name of it; "0.0.0.0" or "::" for all.
+            port: 0 for a free one.
+            workers: threads, 0 for one per processor that this process may use.
+            backend: None for the best that works here, or what the environment variable IOCP_BACKEND says.
+            framing: None for the lecture's, one byte of length.
+            limits: None for the defaults.
+            concurrent: whether handlers of different sessions, timers and posted calls may run at the same time, which helps on
+                free-threaded Python alone; the default holds on every Python. Those of one session never do.
+            accepts: AcceptEx calls outstanding.
+            backlog: connections that the system keeps until they are accepted; it may have a lower limit of its own.
+            coalesce: seconds (0 to 1) for which what handlers send to other sessions may wait while the worker has more to
+                receive, so that several packets to one session leave in one send; never waited for when nothing else is
+                to be done, nor by the answer to the session that sent.
         """
     @property
-    def address(self) -> tuple[str, int]: ...
+    def address(self) -> tuple[str, int]:
+        """The (host, port) that it listens on; port 0 is the real one after `start`."""
 
 class Client(Engine):
-    """An engine that only connects."""
+    """An engine that only connects: bots, links between servers. The arguments are those of `Server`."""
 
     def __init__(
         self,

@@ -15,11 +15,12 @@ class Framing:
 
     The default is the lecture's: one byte that counts the whole packet, itself included (slide "packet format").
 
-    length_bytes: 1, 2 or 4 bytes of length.
-    byteorder: "little" or "big"; without meaning for one byte.
-    counts_header: whether the number in the length field includes the field itself.
-    max_size: the largest whole packet accepted, header included, in bytes. The session of a peer that
-        announces more is cut with `Reason.LENGTH_TOO_LARGE`. None: all that 1 or 2 bytes can say, 1 MiB for 4 bytes.
+    Attributes:
+        length_bytes: 1, 2 or 4 bytes of length.
+        byteorder: "little" or "big"; without meaning for one byte.
+        counts_header: whether the number in the length field includes the field itself.
+        max_size: the largest whole packet accepted, header included, in bytes. The session of a peer that
+            announces more is cut with `Reason.LENGTH_TOO_LARGE`. None: all that 1 or 2 bytes can say, 1 MiB for 4 bytes.
 
     Raises ValueError or TypeError, naming the argument.
     """

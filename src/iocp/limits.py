@@ -17,17 +17,18 @@ class _PublicDefault(int):
 class Limits:
     """Guards of a server. None in a field: no limit. `Limits.none()` switches all of them off.
 
-    sessions: sessions open at once; more are refused at accept.
-    sessions_per_address: of those, from one address (an IPv6 /64 counts as one). The default (256) leaves
-        loopback addresses alone; a value you give holds for them too.
-    packets_per_second: packets per second and session, averaged over a burst of two seconds' worth. The default
-        (5,000) leaves loopback addresses alone; a value you give holds for them too.
-    login_timeout: seconds from connecting until the session counts as logged in (see `Handler.logged_in`).
-    idle_timeout: seconds without a whole packet from the peer.
-    send_timeout: seconds in which the peer takes none of the bytes that wait for it. Without it, a session closed towards a peer
-        that never reads keeps its queue until the server stops.
-    queued_bytes: bytes waiting to be sent to one session, over which it is cut. A session with a quarter
-        of that waiting is not read from until the peer has taken some, so that an echo to a slow reader does not grow.
+    Attributes:
+        sessions: sessions open at once; more are refused at accept.
+        sessions_per_address: of those, from one address (an IPv6 /64 counts as one). The default (256) leaves
+            loopback addresses alone; a value you give holds for them too.
+        packets_per_second: packets per second and session, averaged over a burst of two seconds' worth. The default
+            (5,000) leaves loopback addresses alone; a value you give holds for them too.
+        login_timeout: seconds from connecting until the session counts as logged in (see `Handler.logged_in`).
+        idle_timeout: seconds without a whole packet from the peer.
+        send_timeout: seconds in which the peer takes none of the bytes that wait for it. Without it, a session closed
+            towards a peer that never reads keeps its queue until the server stops.
+        queued_bytes: bytes waiting to be sent to one session, over which it is cut. A session with a quarter of that
+            waiting is not read from until the peer has taken some, so that an echo to a slow reader does not grow.
 
     Raises ValueError or TypeError, naming the argument.
     """

@@ -26,9 +26,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#ifndef SYS_io_uring_register
+#define SYS_io_uring_register 427 /* on every processor; unknown to the C library of manylinux_2_28 */
+#endif
+
 enum {
     SUBMISSIONS = 256,  /* a turn's polls added and removed; when it is full it is submitted and goes on */
     COMPLETIONS = 8192, /* sockets that can change between two turns before the kernel has to keep a list of its own */
+    AT_ONCE = 20,       /* deferred completions that one io_uring_enter runs, from Linux 6.13 on (IO_LOCAL_TW_DEFAULT_MAX) */
+    ENOUGH = 256,       /* of a wait */
 };
 
 /* Tags in the low bits of user_data, which are free in a pointer. */
@@ -192,19 +198,13 @@ static void poll_completed(struct lane *lane, struct endpoint *e, int result, in
     endpoint_ready(e, what);
 }
 
-static int ring_wait(struct lane *lane, int64_t nanoseconds)
+/* Hand on what the kernel has completed; how much that was. */
+static unsigned reap(struct lane *lane)
 {
     struct ring_lane *poll = lane->poll;
     struct io_uring_cqe *cqe;
     unsigned head, count = 0;
-    int result;
 
-    if (nanoseconds < 0)
-        result = io_uring_submit_and_wait(&poll->ring, 1);
-    else {
-        struct __kernel_timespec limit = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
-        result = io_uring_submit_and_wait_timeout(&poll->ring, &cqe, 1, &limit, NULL);
-    }
     io_uring_for_each_cqe(&poll->ring, head, cqe)
     {
         uint64_t data = cqe->user_data;
@@ -216,8 +216,31 @@ static int ring_wait(struct lane *lane, int64_t nanoseconds)
             add_poll(poll, lane->wake, POLLIN, NULL, TAG_WAKE);
     }
     io_uring_cq_advance(&poll->ring, count);
+    return count;
+}
+
+static int ring_wait(struct lane *lane, int64_t nanoseconds)
+{
+    struct ring_lane *poll = lane->poll;
+    struct io_uring_cqe *cqe;
+    unsigned count, last;
+    int result;
+
+    if (nanoseconds < 0)
+        result = io_uring_submit_and_wait(&poll->ring, 1);
+    else if (nanoseconds == 0) /* not a wait of no time, for which the kernel would set a timer and sleep */
+        result = io_uring_submit_and_get_events(&poll->ring);
+    else {
+        struct __kernel_timespec limit = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
+        result = io_uring_submit_and_wait_timeout(&poll->ring, &cqe, 1, &limit, NULL);
+    }
+    count = last = reap(lane);
+    /* A busy server would otherwise take the turn of a worker, with the interpreter lock and a look at the timers, for every 20
+     * sockets: 400 x 400 with 14 in sight held a fifth fewer players on io_uring than on epoll. */
+    while (last >= AT_ONCE && count < ENOUGH && io_uring_submit_and_get_events(&poll->ring) >= 0)
+        count += last = reap(lane);
     if (count || result >= 0 || result == -ETIME || result == -EAGAIN || result == -EBUSY)
-        return 0; /* EBUSY: the completion queue was full, which the loop above has just mended */
+        return 0; /* EBUSY: the completion queue was full, which reap() has just mended */
     return -result;
 }
 

@@ -157,7 +157,11 @@ int port_result(SOCKET s, OVERLAPPED *overlapped)
 int port_error_text(int code, char *text, int size)
 {
     char scratch[256];
-    const char *found = strerror_r(code, scratch, sizeof scratch);
+#ifdef __GLIBC__
+    const char *found = strerror_r(code, scratch, sizeof scratch); /* GNU's returns the text */
+#else
+    const char *found = strerror_r(code, scratch, sizeof scratch) == 0 ? scratch : "unknown error";
+#endif
     int length = snprintf(text, (size_t)size, "%s", found);
     return length < size ? length : size - 1;
 }

@@ -66,7 +66,8 @@ def sends_of_a_storm(serve: Serve, dial: Dialer, coalesce: float) -> int:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="zero-byte receives complete one by one there, so a batch's size is not known")
 def test_packets_to_one_session_from_several_batches_leave_in_one_send(serve: Serve, dial: Dialer) -> None:
-    assert sends_of_a_storm(serve, dial, 0) >= 3
+    # A batch is of 256. io_uring by itself would give 20 at a time (IO_LOCAL_TW_DEFAULT_MAX of Linux 6.13 and later).
+    assert 3 <= sends_of_a_storm(serve, dial, 0) <= 6
     assert sends_of_a_storm(serve, dial, 1.0) == 1
 
 

@@ -38,6 +38,8 @@ CASES = {
     "long attack": (True, b"\x03\x02\x00", Violation.WRONG_SIZE),
     "teleport before login": (False, b"\x02\x05", Violation.NOT_LOGGED_IN),
     "long teleport": (True, b"\x07\x05" + bytes(5), Violation.WRONG_SIZE),
+    "spectate before login": (False, b"\x03\x06\x01", Violation.NOT_LOGGED_IN),
+    "short spectate": (True, b"\x02\x06", Violation.WRONG_SIZE),
     "packet without a type": (True, b"\x01", Violation.WRONG_SIZE),
     "short login": (False, b"\x0b" + LOGIN[1:11], Violation.WRONG_SIZE),
     "long login": (False, b"\x14" + LOGIN[1:] + bytes(8), Violation.WRONG_SIZE),

@@ -131,3 +131,14 @@ def test_a_meter_gives_the_rate_of_the_last_second(monkeypatch):
         now[0] += 0.125
         rate = meter.rate(round(1000 + (now[0] - 100) * 80))
     assert rate == 80
+
+
+@pytest.mark.parametrize("size", [15, 201])
+def test_a_part_of_a_board_is_drawn_from_its_origin_on_and_dark_beyond_the_edge(size):
+    # The part begins three tiles off the board, at the left and above.
+    marks = [Mark(1, 0, 0, "anna", True), Mark(2, size - 4, size - 4, "ben")]
+    part = Scene("a title", size, marks, STATUS, (), Terrain.open_board(size - 4), size, (-3, -3))
+    lines = drawn(part)
+    assert len(lines) <= 24 and "anna" in "\n".join(lines)
+    if size == 15:
+        assert lines[3][6] == "◉" and lines[14][28] in "♚♛♜♝♞"

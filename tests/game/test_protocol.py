@@ -27,7 +27,10 @@ from iocp.game.protocol import (
     Logout,
     Move,
     Moved,
+    Overview,
     Said,
+    Spectate,
+    Spectating,
     StatChange,
     Teleport,
     ToClient,
@@ -49,6 +52,8 @@ TO_SERVER = {
     "chat": (protocol.pack_say("hi 홍"), "08 03 686920 ed998d", Chat("hi 홍".encode())),
     "logout": (protocol.pack_logout(), "02 04", Logout()),
     "teleport": (protocol.pack_teleport(), "02 05", Teleport(None, None)),
+    "spectate": (protocol.pack_spectate(True), "03 06 01", Spectate(True)),
+    "spectate no more": (protocol.pack_spectate(False), "03 06 00", Spectate(False)),
     "teleport to a tile": (protocol.pack_teleport(258, -2), "06 05 0201 feff", Teleport(258, -2)),
 }
 
@@ -77,6 +82,14 @@ TO_CLIENT = {
         "0e 07 9001 07 05 feffffff ffffffff",
         WorldInfo(400, 7, 5, -2, 0xFFFFFFFF),
     ),
+    "spectating": (protocol.pack_spectating(True, ""), "03 08 01", Spectating(True, "")),
+    "not spectating": (protocol.pack_spectating(False, "no"), "05 08 00 6e6f", Spectating(False, "no")),
+    "overview": (
+        protocol.pack_overview(2, 100, 401, [(100, 1, 0), (300, 999, 255)]),
+        "0f 09 02 6400 9101 6400 01 00 2c01 ff ff",
+        Overview(2, 100, 401, ((100, 1, 0), (300, 255, 255))),
+    ),
+    "overview of nobody": (protocol.pack_overview(0, 0, 63, []), "07 09 00 0000 3f00", Overview(0, 0, 63, ())),
     "login_fail": (
         protocol.pack_login_fail(LoginFail.BAD_NAME, "no"),
         "05 05 01 6e6f",
@@ -113,6 +126,7 @@ def test_sizes_are_those_of_the_wire():
         "cs_packet_logout": (4, 2),
         "cs_packet_teleport": (5, 2),
         "cs_packet_teleport_to": (5, 6),
+        "cs_packet_spectate": (6, 3),
         "sc_packet_login_ok": (0, 18),
         "sc_packet_move": (1, 10),
         "sc_packet_move_timed": (1, 14),
@@ -122,6 +136,8 @@ def test_sizes_are_those_of_the_wire():
         "sc_packet_login_fail": (5, 3),
         "sc_packet_stat_change": (6, 16),
         "sc_packet_world": (7, 14),
+        "sc_packet_spectating": (8, 3),
+        "sc_packet_overview": (9, 7),
     }
     assert max(size for _, size in sizes.values()) <= protocol.MAX_PACKET
 
@@ -129,9 +145,10 @@ def test_sizes_are_those_of_the_wire():
 def test_constants_are_those_of_the_wire():
     assert (protocol.PORT, MAX_NAME, protocol.MAX_PACKET, protocol.O_PLAYER) == (3500, 10, 127, 0)
     assert [(d.name, d.value) for d in Direction] == [("UP", 0), ("DOWN", 1), ("LEFT", 2), ("RIGHT", 3)]
-    assert [t.name for t in ToServer] == ["LOGIN", "MOVE", "ATTACK", "CHAT", "LOGOUT", "TELEPORT"]
-    assert [t.name for t in ToClient] == ["LOGIN_OK", "MOVE", "ENTER", "LEAVE", "CHAT", "LOGIN_FAIL", "STAT_CHANGE", "WORLD"]
-    assert [t.value for t in ToServer] == list(range(6)) and [t.value for t in ToClient] == list(range(8))
+    assert [t.name for t in ToServer] == ["LOGIN", "MOVE", "ATTACK", "CHAT", "LOGOUT", "TELEPORT", "SPECTATE"]
+    names = ["LOGIN_OK", "MOVE", "ENTER", "LEAVE", "CHAT", "LOGIN_FAIL", "STAT_CHANGE", "WORLD", "SPECTATING", "OVERVIEW"]
+    assert [t.name for t in ToClient] == names
+    assert [t.value for t in ToServer] == list(range(7)) and [t.value for t in ToClient] == list(range(10))
 
 
 @pytest.mark.parametrize("text", ["x" * 500, "가" * 200, ""])
@@ -150,14 +167,14 @@ def test_packet_of_a_wrong_size_is_an_error_that_names_the_size(packet):
     assert caught.value.kind is Violation.WRONG_SIZE
 
 
-@pytest.mark.parametrize("kind", [6, 77, 255])
+@pytest.mark.parametrize("kind", [7, 77, 255])
 def test_packet_of_an_unknown_type_is_an_error_that_names_the_type(kind):
     with pytest.raises(ProtocolError, match=rf"type {kind}\b") as caught:
         protocol.parse_client(bytes([3, kind, 0]))
     assert caught.value.kind is Violation.UNKNOWN_TYPE
 
 
-@pytest.mark.parametrize("packet", ["01", "03 00 00", "0b 01" + "00" * 9, "14 02" + "00" * 18, "05 03 000000", "02 05", "05 04 000000", "04 06 0000", "02 07"])
+@pytest.mark.parametrize("packet", ["01", "03 00 00", "0b 01" + "00" * 9, "14 02" + "00" * 18, "05 03 000000", "02 05", "05 04 000000", "04 06 0000", "02 07", "02 08", "06 09 00000000", "0a 09" + "00" * 8])
 def test_packet_from_a_server_of_a_wrong_size_is_an_error(packet):
     with pytest.raises(ProtocolError) as caught:
         protocol.parse_server(bytes.fromhex(packet))
@@ -165,8 +182,8 @@ def test_packet_from_a_server_of_a_wrong_size_is_an_error(packet):
 
 
 def test_packet_from_a_server_of_an_unknown_type_is_an_error():
-    with pytest.raises(ProtocolError, match="type 9"):
-        protocol.parse_server(b"\x02\x09")
+    with pytest.raises(ProtocolError, match="type 10"):
+        protocol.parse_server(b"\x02\x0a")
 
 
 @given(st.binary(max_size=127))
@@ -229,7 +246,8 @@ PROGRAM = """
 int main(void) {
     struct sc_packet_enter p = {sizeof p, CHESS_SC_ENTER, 7, "anna", CHESS_O_PLAYER, 258, -2};
     for (size_t i = 0; i < sizeof p; i++) printf("%02x", ((unsigned char *)&p)[i]);
-    printf(" %d %zu\\n", CHESS_PORT, offsetof(struct sc_packet_login_ok, exp));
+    printf(" %d %zu", CHESS_PORT, offsetof(struct sc_packet_login_ok, exp));
+    printf(" %zu\\n", sizeof(struct sc_packet_overview_each));
     return 0;
 }
 """
@@ -247,7 +265,7 @@ def test_the_header_compiles_without_a_warning_and_has_the_same_layout(tmp_path,
     assert done.returncode == 0, done.stderr
     output = subprocess.run([str(tmp_path / "main")], capture_output=True, text=True).stdout.split()
     assert bytes.fromhex(output[0]) == protocol.pack_enter(7, ANNA, 0, 258, -2)
-    assert output[1:] == ["3500", str(struct.calcsize("<BBihhhh"))]
+    assert output[1:] == ["3500", str(struct.calcsize("<BBihhhh")), "4"]
 
 
 def test_the_command_prints_the_header():

@@ -6,23 +6,18 @@ Used by test_contract.py, by tools/sanitize.py, and for Windows by whoever runs 
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))  # however this file is loaded: the tests are no package
+
+from native import TARGETS, BuildError, compile_, compiler_for, link
+
 PORT = HERE.parents[1] / "src" / "port"
-TARGETS = ("linux", "windows")
 SANITIZERS = ("address", "undefined", "thread")
-WINDOWS_COMPILER = "x86_64-w64-mingw32-gcc"
-
-
-class BuildError(Exception):
-    """The compiler is missing or refused; the text says what to do or what it printed."""
 
 
 def sources(target: str) -> list[Path]:
@@ -31,22 +26,11 @@ def sources(target: str) -> list[Path]:
     return sorted(HERE.glob("*.c")) + port
 
 
-def compile_(compiler: str, arguments: Sequence[str]) -> None:
-    if shutil.which(compiler) is None:
-        package = {"clang": "clang", WINDOWS_COMPILER: "gcc-mingw-w64-x86-64"}.get(compiler, "gcc")
-        raise BuildError(f"{compiler} is not installed (Debian: apt-get install {package})")
-    done = subprocess.run([compiler, *arguments], capture_output=True, text=True)
-    if done.returncode:
-        raise BuildError(f"{compiler} failed with code {done.returncode}:\n{done.stderr.strip()}")
-
-
 def has_liburing(compiler: str) -> bool:
     """Whether a program that uses liburing can be linked: without it the port is built with epoll alone."""
     with tempfile.TemporaryDirectory() as folder:
-        probe = Path(folder, "probe.c")
-        probe.write_text("#include <liburing.h>\nint main(void) { return io_uring_queue_init(1, 0, 0) == 0; }\n")
         try:
-            compile_(compiler, [str(probe), "-o", str(Path(folder, "probe")), "-luring"])
+            compile_(compiler, [str(PORT / "probe" / "liburing.c"), "-o", str(Path(folder, "probe")), "-luring"])
         except BuildError:
             return False
     return True
@@ -54,28 +38,21 @@ def has_liburing(compiler: str) -> bool:
 
 def build(out: Path, target: str = "linux", sanitize: Sequence[str] = (), compiler: str | None = None) -> Path:
     """Compile the suite to `out`; warnings are errors. `sanitize` names sanitizers that go together."""
-    files = [str(file) for file in sources(target)]
-    arguments = ["-O1", "-g", "-Wall", "-Wextra", "-Werror", f"-I{PORT}", f"-I{HERE}"]
+    arguments = ["-O1", "-g", f"-I{PORT}", f"-I{HERE}"]
+    libraries = []
+    compiler = compiler or compiler_for(target)
     if target == "windows":
         if sanitize:
             raise BuildError("the cross-compiler for Windows has no sanitizers")
-        compiler = compiler or os.environ.get("MINGW_CC", WINDOWS_COMPILER)
-        # C11 without the compiler's own extensions: these files also have to suit MSVC.
-        arguments += ["-std=c11", "-Wpedantic", "-D_WIN32_WINNT=0x0A00"]
-        libraries = ["-static", "-lws2_32", "-lmswsock"]
     else:
-        compiler = compiler or os.environ.get("CC", "gcc")
         arguments += ["-std=gnu11", "-pthread"]
-        libraries = []
         if has_liburing(compiler):
             arguments += ["-DPORT_HAVE_LIBURING"]
             libraries += ["-luring"]
         if sanitize:
             # Reports carry the callers' lines, and the first one ends the test it is in.
             arguments += [f"-fsanitize={','.join(sanitize)}", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all"]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    compile_(compiler, [*arguments, *files, "-o", str(out), *libraries])
-    return out
+    return link(out, sources(target), arguments, libraries, target=target, compiler=compiler)
 
 
 def main(words: Sequence[str]) -> int:

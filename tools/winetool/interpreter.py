@@ -28,7 +28,7 @@ CARRIER = "panda3d==1.10.16"
 # Peers and test tools. colorama is what pytest asks for on Windows only, and a pip on Linux does not see that.
 PACKAGES = (
     "pip", "pytest", "pytest-timeout", "hypothesis", "colorama", "rich", "pillow", "winloop", "sqlalchemy", "prometheus-client",
-    "hdrhistogram",
+    "hdrhistogram", "pygame-ce",
 )  # fmt: skip
 WINDOWS_TARGET = (
     "--only-binary=:all:", "--platform", "win_amd64",

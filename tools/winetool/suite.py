@@ -72,27 +72,39 @@ def install(home: Home, wheel: Path) -> None:
     marker.write_text(digest)
 
 
-def build_contract(home: Home, project: Path) -> Path | None:
-    """The port's native tests as a Windows program: the Windows Python has no compiler to make it itself."""
-    builder = project / "tests" / "port" / "build.py"
-    if not builder.exists():
-        return None
-    program = home.build_folder(project) / "contract.exe"
-    with step("the port's native tests"):
+def build_programs(home: Home, project: Path) -> dict[str, Path]:
+    """The tests' programs in C, by the variable that names each: the Windows Python has no compiler to make them itself."""
+    folder = home.build_folder(project)
+    folder.mkdir(parents=True, exist_ok=True)
+    programs = {}
+    if (builder := project / "tests" / "port" / "build.py").exists():
+        programs["PYIOCP_CONTRACT_EXE"] = _compile(home, builder, [], folder / "contract.exe")
+    if (builder := project / "tests" / "game" / "build_client.py").exists():
+        # The installed wheel writes the header, as it would for somebody who has nothing but the wheel.
+        header = folder / "chess.h"
+        code, text = session.capture(home, [home.windows_python, "-m", "iocp.game.protocol", "--c-header"], timeout=60)
+        if code:
+            raise ToolError(f"the installed wheel writes no C header (exit code {code}):\n{text.strip()}")
+        header.write_text(text)
+        programs["PYIOCP_LECTURE_CLIENT_EXE"] = _compile(home, builder, ["--header", header], folder / "lecture_client.exe")
+    return programs
+
+
+def _compile(home: Home, builder: Path, arguments: Sequence[Path | str], program: Path) -> Path:
+    with step(f"the tests' {program.name}"):
         done = subprocess.run(
-            [home.venv_python, builder, "--target", "windows", program],
+            [home.venv_python, builder, "--target", "windows", *arguments, program],
             check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )
     if done.returncode:
-        raise ToolError(f"the port's native tests do not compile for Windows:\n{done.stderr.strip()}")
+        raise ToolError(f"{program.name} does not compile for Windows:\n{done.stderr.strip()}")
     return program
 
 
 def test(home: Home, project: Path, arguments: Sequence[str], timeout: float) -> int:
     variables = session.environment(home.prefix)
-    contract = build_contract(home, project)
-    if contract is not None:
-        variables["PYIOCP_CONTRACT_EXE"] = session.windows_path(contract)
+    for name, program in build_programs(home, project).items():
+        variables[name] = session.windows_path(program)
     for name in NOT_FOR_TESTS:
         variables.pop(name, None)
     translated, named_path = translate(arguments)

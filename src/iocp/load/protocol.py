@@ -59,17 +59,24 @@ class Step(NamedTuple):
 class Packet:
     """A packet of the server, and what it means to the player who gets it.
 
-    role:
-        "welcome"   the login is accepted; `id`, `x` and `y` are the player's own.
-        "refused"   the login is not; the rest of the packet from its third byte on is shown.
-        "move"      a position. With the player's own id, or without an `id` field, it is the answer to what it sent: matched by
-                    `stamp`, or in order without one. With another's id: that one moved, and `stamp` must be 0.
-        "enter"     another comes into sight: `id`. Only who has entered may move and leave.
-        "leave"     another goes out of sight: `id`.
-        "echo"      what the player sent comes back unchanged.
-        "ignored"   known and of no interest.
-    size: of the whole packet in bytes, or the least and the most. A type may have several packets of different sizes. A packet of
-        no type or size that is listed ends the connection and counts as malformed.
+    Attributes:
+        role: what it means.
+
+            - "welcome": the login is accepted; `id`, `x` and `y` are the player's own.
+            - "refused": the login is not; the rest of the packet from its third byte on is shown.
+            - "move": a position. With the player's own id, or without an `id` field, it is the answer to what it sent:
+              matched by `stamp`, or in order without one. With another's id: that one moved, and `stamp` must be 0.
+            - "enter": another comes into sight: `id`. Only who has entered may move and leave.
+            - "leave": another goes out of sight: `id`.
+            - "echo": what the player sent comes back unchanged.
+            - "ignored": known and of no interest.
+        size: of the whole packet in bytes, or the least and the most. A type may have several packets of different sizes.
+            A packet of no type or size that is listed ends the connection and counts as malformed.
+        type: the number at `Protocol.type`.
+        id: where the id of the one it is about lies; None if it has none.
+        x: where the first coordinate lies.
+        y: where the second coordinate lies.
+        stamp: where the number lies that came with the player's send.
     """
 
     role: Role
@@ -85,13 +92,20 @@ class Packet:
 class Protocol:
     """A whole protocol. Ids and coordinates are signed, types and stamps are not.
 
-    type: where a packet of the server has its type; None: there are no types, all are the first packet of `packets`.
-    login: sent when connected; b"": none, the player plays at once. `number`: where the player's number is written into it, as
-        decimal digits; `size` is the room for them.
-    teleport: sent once after the login; the answer may show any position.
-    move: what is sent on schedule. `direction`: where the step's value goes; `stamp`: where a number goes by which the answer is known.
-    steps: the directions there are; a random one is sent.
-    spot: a tile that players are drawn to, three steps in four.
+    Attributes:
+        name: for messages.
+        framing: how both directions are cut into packets.
+        move: what is sent on schedule.
+        packets: all that the server may send.
+        type: where a packet of the server has its type; None: there are no types, all are the first packet of `packets`.
+        byteorder: of all fields, "little" or "big".
+        login: sent when connected; b"": none, the player plays at once.
+        number: where the player's number is written into the login, as decimal digits; `size` is the room for them.
+        teleport: sent once after the login; the answer may show any position.
+        direction: where the step's value goes in `move`.
+        stamp: where a number goes in `move` by which the answer is known.
+        steps: the directions there are; a random one is sent.
+        spot: a tile that players are drawn to, three steps in four.
     """
 
     name: str

@@ -1,0 +1,63 @@
+"""Makes the obstacles that the server tells of, on a thread of its own: a large board takes seconds, and frames must not wait."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Final
+
+from ..protocol import WorldInfo
+from ..terrain import Terrain, TerrainError
+from .model import FROM_A_FILE, Model
+
+_LARGEST: Final = 8_192
+"""Tiles along a side up to which it is made: 64 MB."""
+
+
+class Obstacles:
+    """Keeps a model's terrain as its server's. map_file: the server's map, for servers that were started with one.
+
+    On the thread that owns the model.
+    """
+
+    def __init__(self, model: Model, map_file: Path | None = None) -> None:
+        self._model = model
+        self._map_file = map_file
+        self._tried: WorldInfo | None = None
+        self._made: list[Terrain | str] = []
+        self.why = ""
+        """Why the obstacles are not known, in words that say what to do; else empty."""
+
+    def poll(self, now: float) -> None:
+        """Begin to make them if the model needs any, and give them to it once they are made."""
+        model = self._model
+        if self._made:
+            made = self._made.pop()
+            if isinstance(made, str):
+                self.why = made
+            elif model.adopt(made):
+                self.why = ""
+            else:
+                self.why = "the obstacles here are not the server's: is the map file another one?"
+            if self.why:
+                model.note(self.why, now)
+        world = model.world
+        if world is not None and model.needs_terrain and world != self._tried:
+            self._tried = world
+            threading.Thread(target=self._make, args=(world,), name="obstacles", daemon=True).start()
+
+    def _make(self, world: WorldInfo) -> None:
+        try:
+            if world.percent == FROM_A_FILE:
+                if self._map_file is None:
+                    self._made.append("the obstacles are from a map file of the server: to see them give the file with --map")
+                    return
+                self._made.append(Terrain.load(self._map_file))
+            elif world.size > _LARGEST:
+                self._made.append(f"the board of {world.size:,} tiles a side is too large to draw its obstacles here")
+            elif world.percent == 0:
+                self._made.append(Terrain.open_board(world.size))
+            else:
+                self._made.append(Terrain.seeded(world.size, world.seed, world.percent))
+        except (TerrainError, ValueError, MemoryError) as error:
+            self._made.append(f"the obstacles cannot be made: {error}")

@@ -1,0 +1,272 @@
+"""`iocp-chess play` and `watch` as real processes: pictures without a screen, text, and what they say when they cannot start."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+from chess_client import ChessClient
+from commands import COMMAND, TIMEOUT, WINDOWS, run
+from iocp.game.cli import main
+from iocp.game.play import looks
+from iocp.game.play.camera import Camera
+from iocp.game.protocol import O_PLAYER, Enter
+
+NO_SCREEN = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")}
+
+
+def needs_pygame():
+    return pytest.importorskip("pygame", reason="needs pygame-ce (the extra play)")
+
+
+def client(command, server, *arguments, **options):
+    return run(command, "--host", server.address[0], "--port", str(server.address[1]), *arguments, **options)
+
+
+@pytest.fixture
+def closed_port():
+    """A port on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        yield str(probe.getsockname()[1])
+
+
+def test_shot_draws_what_is_in_sight_without_a_screen(serve, backend, tmp_path):
+    needs_pygame()
+    image = pytest.importorskip("PIL.Image", reason="needs Pillow")
+    server = serve("--world", "20", "--view", "20")
+    others = [ChessClient(server.address) for _ in range(12)]
+    for number, other in enumerate(others):
+        other.login(f"p{number}")
+    file = tmp_path / "board.png"
+    done = client("play", server, "--name", "홍길동", "--backend", backend, "--shot", str(file), "--frames", "10", env=NO_SCREEN)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    # The client is gone: whoever comes now is told where all others stand.
+    eve = ChessClient(server.address)
+    eve.login("eve")
+    standing = {}
+    for packet in eve.seen():
+        if isinstance(packet, Enter) and packet.o_type == O_PLAYER:
+            standing.setdefault((packet.x, packet.y), []).append(packet.id)
+    assert sum(map(len, standing.values())) == 12
+    with image.open(file) as picture:
+        assert picture.format == "PNG" and picture.size == (1100, 800)
+        shot = picture.convert("RGB")
+    # 20 x 20 tiles, all of the board.
+    camera = Camera(0, 0, 800, 20, 0, 0, 20)
+    mine = []
+    for x in range(20):
+        for y in range(20):
+            colour, ids = shot.getpixel(camera.middle(x, y)), standing.get((x, y), [])
+            if colour == looks.ME:
+                mine.append((x, y))
+            elif len(ids) == 1:
+                assert colour == looks.PLAYERS[ids[0] % len(looks.PLAYERS)], (x, y)
+            elif not ids:
+                assert colour == (looks.LIGHT, looks.DARK)[(x + y) % 2], (x, y)
+    assert len(mine) == 1
+    for other in [*others, eve]:
+        other.close()
+
+
+def test_film_writes_every_frame(serve, tmp_path):
+    needs_pygame()
+    server = serve("--world", "20")
+    folder = tmp_path / "film" / "of" / "anna"
+    done = client("play", server, "--name", "anna", "--film", str(folder), "--frames", "5", "--size", "640x400", env=NO_SCREEN)
+    assert done.returncode == 0, done.stderr
+    assert sorted(file.name for file in folder.iterdir()) == [f"frame-{number:05}.png" for number in range(1, 6)]
+    assert all(file.read_bytes().startswith(b"\x89PNG") for file in folder.iterdir())
+
+
+@pytest.mark.parametrize("command", [["play", "--shot", "x.png"], ["watch"]], ids=["play", "watch"])
+def test_no_server_exits_2_and_says_how_to_start_one(closed_port, command, tmp_path):
+    if command[0] == "play":
+        needs_pygame()
+    done = run(*command, "--port", closed_port, "--name", "anna", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"no server at 127.0.0.1:{closed_port}: start one with iocp-chess serve --port {closed_port}" in done.stderr
+    assert "Traceback" not in done.stderr and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", [["play", "--shot", "x.png"], ["watch"]], ids=["play", "watch"])
+def test_a_full_server_exits_2_and_says_so(serve, command, tmp_path):
+    if command[0] == "play":
+        needs_pygame()
+    server = serve("--players", "1")
+    first = ChessClient(server.address)
+    first.login("first")
+    done = client(*command[:1], server, *command[1:], "--name", "anna", cwd=tmp_path)
+    assert done.returncode == 2 and "is full" in done.stderr and "Traceback" not in done.stderr
+    first.close()
+
+
+@pytest.mark.parametrize("command", ["play", "watch"])
+def test_a_wrong_name_exits_2_and_names_the_argument(command, tmp_path):
+    more = ["--shot", str(tmp_path / "x.png")] if command == "play" else []
+    if more:
+        needs_pygame()
+    for name, why in (("much too long", "10 at most"), ("", "is empty")):
+        done = run(command, "--name", name, *more)
+        assert done.returncode == 2 and "--name" in done.stderr and why in done.stderr
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="there is always a screen there")
+def test_no_screen_exits_2_and_says_what_there_is_instead(serve):
+    needs_pygame()
+    done = client("play", serve(), "--name", "anna", env=NO_SCREEN)
+    assert done.returncode == 2
+    assert "no screen" in done.stderr and "iocp-chess watch" in done.stderr and "--shot" in done.stderr
+
+
+def test_without_pygame_the_command_to_install_it_is_named(tmp_path):
+    program = "import sys; sys.modules['pygame'] = None; from iocp.game.cli import main; sys.exit(main(['play', '--name', 'anna']))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=TIMEOUT, stdin=subprocess.DEVNULL)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "pip install 'pyiocp[play]'" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_without_pygame_the_text_client_and_the_model_work(serve):
+    server = serve("--world", "20")
+    program = (
+        "import sys; sys.modules['pygame'] = None; from iocp.game.cli import main; "
+        f"sys.exit(main(['watch', '--name', 'anna', '--seconds', '0.3', '--port', '{server.address[1]}']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=TIMEOUT, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0 and "HP 100/100" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["play", "--frames", "5"], "--frames"),
+        (["play", "--shot", "a.png", "--frames", "0"], "--frames"),
+        (["play", "--shot", "a.png", "--frames", "x"], "--frames"),
+        (["play", "--shot"], "--shot"),
+        (["play", "--film"], "--film"),
+        (["play", "--shot", "a", "--film", "a"], "--film"),
+        (["play", "--size", "9x9"], "--size"),
+        (["play", "--size", "big"], "--size"),
+        (["play", "--port", "0"], "--port"),
+        (["play", "--name-encoding", "ebcdic"], "--name-encoding"),
+        (["watch", "--seconds", "nan"], "--seconds"),
+        (["watch", "--shot", "a.png"], "--shot"),
+    ],
+)
+def test_wrong_arguments_exit_2_and_name_the_argument(capsys, arguments, named):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert named in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_pictures_that_cannot_be_written_and_fonts_that_are_none_exit_2(serve, tmp_path):
+    needs_pygame()
+    server = serve("--world", "20")
+    text = tmp_path / "a-file"
+    text.write_text("no font")
+    for arguments in (["--shot", str(tmp_path / "nowhere" / "x.png")], ["--film", str(text)], ["--shot", str(tmp_path)],
+                      ["--shot", str(tmp_path / "x.png"), "--font", str(text)]):  # fmt: skip
+        done = client("play", server, "--name", "anna", "--frames", "1", *arguments, env=NO_SCREEN)
+        assert done.returncode == 2, arguments
+        assert arguments[-2] in done.stderr and arguments[-1] in done.stderr and "Traceback" not in done.stderr
+
+
+def test_help_of_both_names_their_options():
+    assert "--shot" in run("play", "--help").stdout and "--seconds" in run("watch", "--help").stdout
+    top = run("--help").stdout
+    assert "iocp-chess play --name anna" in top and "iocp-chess watch" in top
+
+
+@pytest.mark.skipif(WINDOWS, reason="SIGINT from outside there is Ctrl-Break, tested with serve")
+@pytest.mark.parametrize("command", [["play", "--shot", "x.png", "--frames", "100000"], ["watch"]], ids=["play", "watch"])
+def test_ctrl_c_ends_it_at_once_and_the_player_is_gone(serve, command, tmp_path):
+    if command[0] == "play":
+        needs_pygame()
+    server = serve("--world", "8")
+    ben = ChessClient(server.address)
+    ben.login("ben")
+    process = subprocess.Popen(
+        [*COMMAND, *command, "--port", str(server.address[1]), "--name", "anna"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=NO_SCREEN,
+    )  # fmt: skip
+    assert isinstance(ben.read(), Enter)
+    # Its own first question, where it stands, shows that it is at work.
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 0, errors
+    assert time.monotonic() - began < 10 and "Traceback" not in errors
+    while type(ben.read()).__name__ != "Leave":
+        pass
+    ben.close()
+
+
+def test_watch_without_a_terminal_prints_lines(serve):
+    server = serve("--world", "20", "--npcs", "30", "--view", "20")
+    ben = ChessClient(server.address)
+    ben.login("ben")
+    done = client("watch", server, "--name", "홍길동", "--seconds", "1.5")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert len(lines) >= 1 and "players 1 in sight" in lines[-1] and "monsters 30 in sight" in lines[-1]
+    assert "HP " in lines[-1] and " ms " in lines[-1]
+    ben.close()
+
+
+def test_watch_ends_with_1_when_somebody_else_logs_in_under_the_name(serve):
+    server = serve("--world", "8")
+    ben = ChessClient(server.address)
+    ben.login("ben")
+    process = subprocess.Popen(
+        [*COMMAND, "watch", "--port", str(server.address[1]), "--name", "anna"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert isinstance(ben.read(), Enter)
+    thief = ChessClient(server.address)
+    thief.login("anna")
+    output, errors = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 1 and "somebody else has logged in as anna" in errors
+    ben.close(), thief.close()
+
+
+def test_watch_draws_the_tiles_around_the_player(serve, backend):
+    pytest.importorskip("rich", reason="needs rich (the extra play)")
+    from io import StringIO
+
+    from iocp.game.board import draw
+    from iocp.game.play.watch import scene
+    from play_client import Client
+    from rich.console import Console
+
+    server = serve("--world", "60", "--obstacles", "15", "--npcs", "400", "--seed", "3")
+    anna = Client(server.address, "anna", backend=backend).arrive()
+    model = anna.model
+    out = StringIO()
+    Console(file=out, width=100, height=30, legacy_windows=False, color_system="truecolor", force_terminal=True).print(
+        draw(scene(anna.connection, model, time.perf_counter()), 100, 30)
+    )
+    from rich.text import Text
+
+    lines = [Text.from_ansi(line) for line in out.getvalue().splitlines()]
+    me, tile = model.me, 2
+    standing = {(piece.x, piece.y): piece for piece in model.others.values()}
+    found = 0
+    for x in range(me.x - 7, me.x + 8):
+        for y in range(me.y - 7, me.y + 8):
+            column, row = (x - me.x + 7) * 2 * tile, (y - me.y + 7) * tile
+            cell = lines[row].plain[column : column + 2 * tile]
+            if (x, y) == (me.x, me.y):
+                assert "◉" in cell
+            elif (x, y) in standing:
+                assert cell.strip()[0] == "mcsgw"[standing[x, y].o_type], (x, y)
+                found += 1
+            else:
+                assert not cell.strip(), (x, y)
+    assert found >= 5 and "anna" in out.getvalue() and "round trip" in out.getvalue()
+    anna.stop()

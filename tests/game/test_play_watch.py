@@ -1,0 +1,124 @@
+"""`iocp-chess watch` on a terminal: the board as text, and its keys; what a terminal sends taken apart."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+
+import pytest
+from chess_client import ChessClient
+from commands import COMMAND, TIMEOUT, WINDOWS
+from iocp.game.play.outlook import longer
+from iocp.game.play.terminal import ENTER, ERASE, ESCAPE, parse
+from iocp.game.protocol import Direction, Leave, Moved, Said
+
+UP, DOWN, LEFT, RIGHT = Direction.UP, Direction.DOWN, Direction.LEFT, Direction.RIGHT
+
+
+@pytest.mark.parametrize(
+    ("typed", "keys"),
+    [
+        ("", []),
+        ("w q", ["w", " ", "q"]),
+        ("\x1b[A\x1b[B\x1bOD\x1b[C", [UP, DOWN, LEFT, RIGHT]),
+        ("\x1b[1;5C", [RIGHT]),
+        ("\x1b[3~\x1b[15~x", ["x"]),
+        ("\x1b", [ESCAPE]),
+        ("\x1b\x1b[A", [ESCAPE, UP]),
+        ("\x1b[", []),
+        ("안녕\r\n\x7f\b", ["안", "녕", ENTER, ENTER, ERASE, ERASE]),
+    ],
+)
+def test_what_a_terminal_sends_is_taken_apart(typed, keys):
+    assert parse(typed) == keys
+
+
+def test_a_line_takes_what_can_be_said_up_to_its_length():
+    assert longer("a", "b\x07\n가") == "ab가"
+    assert longer("x" * 121, "y") == "x" * 121
+
+
+class Watch:
+    """The command on a pseudo-terminal; what it draws is kept."""
+
+    def __init__(self, address, name, backend):
+        import pty
+        import termios
+
+        self.ours, theirs = pty.openpty()
+        self.before = termios.tcgetattr(self.ours)
+        self.process = subprocess.Popen(
+            [*COMMAND, "watch", "--port", str(address[1]), "--name", name, "--backend", backend],
+            stdin=theirs, stdout=theirs, stderr=theirs,
+            env={**os.environ, "TERM": "xterm-256color", "PYTHONUTF8": "1", "COLUMNS": "80", "LINES": "24"},
+        )  # fmt: skip
+        os.close(theirs)
+        self.shown = b""
+        self.watchdog = threading.Timer(TIMEOUT, self.process.kill)
+        self.watchdog.start()
+
+    def read_until(self, text):
+        while text.encode() not in self.shown:
+            assert self._read(), self.shown.decode(errors="replace")
+
+    def _read(self):
+        try:
+            data = os.read(self.ours, 65536)
+        except OSError:
+            return False  # Linux says EIO when the other side is closed.
+        self.shown += data
+        return bool(data)
+
+    def end(self):
+        while self._read():
+            pass
+        code = self.process.wait(TIMEOUT)
+        self.watchdog.cancel()
+        os.close(self.ours)
+        return code
+
+
+@pytest.mark.skipif(WINDOWS, reason="no pseudo-terminals there")
+def test_on_a_terminal_keys_walk_chat_and_leave(serve, backend):
+    pytest.importorskip("rich", reason="needs rich (the extra play)")
+    server = serve("--world", "8", "--npcs", "0")
+    ben = ChessClient(server.address)
+    ben.login("ben", 1)
+    watch = Watch(server.address, "홍길동", backend)
+    anna = ben.read()
+    watch.read_until("enter: chat")
+    watch.read_until("◉")
+    key, x, y = (b"\x1b[C", anna.x + 1, anna.y) if anna.x < 7 else (b"a", anna.x - 1, anna.y)
+    os.write(watch.ours, key)
+    assert ben.read()[:3] == Moved(anna.id, x, y, 0)[:3]
+    os.write(watch.ours, b"\rhi \xec\x95")
+    watch.read_until("say: hi ")
+    # The rest of a syllable that came in two parts; q is a letter while a line is typed.
+    os.write(watch.ours, b"\x88q\r")
+    assert ben.read() == Said(anna.id, "hi 안q")
+    watch.read_until("you: hi 안q")
+    os.write(watch.ours, b"q")
+    assert watch.end() == 0
+    assert ben.read() == Leave(anna.id)
+    ben.close()
+    assert watch.shown.rindex(b"\x1b[?1049l") > watch.shown.index(b"\x1b[?1049h"), "the terminal is as it was"
+
+
+@pytest.mark.skipif(WINDOWS, reason="no pseudo-terminals there")
+def test_ctrl_c_on_a_terminal_leaves_it_as_it_was(serve, backend):
+    pytest.importorskip("rich", reason="needs rich (the extra play)")
+    import termios
+
+    server = serve("--world", "8")
+    watch = Watch(server.address, "anna", backend)
+    before = watch.before
+    watch.read_until("◉")
+    assert termios.tcgetattr(watch.ours)[3] != before[3], "keys come one by one"
+    watch.process.send_signal(signal.SIGINT)
+    while watch._read():
+        pass
+    assert watch.process.wait(TIMEOUT) == 0
+    assert termios.tcgetattr(watch.ours)[3] == before[3]
+    watch.end()

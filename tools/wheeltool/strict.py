@@ -1,0 +1,193 @@
+"""The C that is compiled on Windows, held to what MSVC understands.
+
+With MSVC (`cl`, found as Visual Studio's own prompt finds it) this is a compilation that treats warnings as errors. Without it
+clang stands in:
+mingw's headers are read first, as the system headers they are; then clang is told that it is MSVC (so that `#ifdef _MSC_VER` takes
+MSVC's way), what only gcc and clang know is forbidden, and the files are read for x86-64 and arm64 with every warning that has a
+counterpart in MSVC's /W3, some of /W4, and every one about a language extension.
+
+What that cannot show: what only MSVC's optimizer or linker finds; warnings of MSVC without a counterpart (C4090, C4334 ...); that
+Microsoft's headers declare what mingw's declare.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from .places import PROJECT, ToolError, python_of, run, say, tools
+
+PROCESSORS = ("x86_64", "aarch64")
+CROSS = "x86_64-w64-mingw32-gcc"
+WARNINGS = """-Wall -Wextra -Wpedantic -Wgnu -Wvla -Wlanguage-extension-token -Wsign-compare -Wshorten-64-to-32 -Wimplicit-int-conversion
+    -Wfloat-conversion -Wimplicit-int-float-conversion -Wc2x-extensions""".split()
+# Cython's own habits, in MSVC's /W4 only: C4100, C4189, C4505.
+OF_CYTHON = ["-Wno-unused-parameter", "-Wno-unused-but-set-variable", "-Wno-unused-function"]
+FLAGS = ["-std=c11", "-fms-extensions", "-fsyntax-only", "-Werror"]
+SYSTEM = ["stddef.h", "stdint.h", "stdio.h", "stdlib.h", "string.h", "winsock2.h", "ws2tcpip.h", "mswsock.h", "windows.h", "intrin.h"]
+# Words of gcc and clang that would pass, because clang is one: forbidden where they are compiled, not where #ifdef leaves them out.
+GNU_WORDS = re.compile(r"\b(?:__(?:builtin|atomic|sync)_\w+|__attribute__|__typeof__|__typeof|__extension__|__asm__|__thread|__int128)\b")
+# C4996 in MSVC, which is a warning of /W1.
+DEPRECATED = """strcpy strncpy strcat strncat sprintf vsprintf sscanf fopen getenv strerror strtok localtime gmtime inet_addr inet_ntoa
+    gethostbyname""".split()
+MSVC = ["/nologo", "/std:c11", "/utf-8", "/W3", "/WX", "/c", "/D_WIN32_WINNT=0x0A00"]
+MSVC_TESTS = ["/D_CRT_SECURE_NO_WARNINGS", "/D_WINSOCK_DEPRECATED_NO_WARNINGS"]
+
+
+def shared() -> list[Path]:
+    return [*sorted(PROJECT.glob("src/port/win32*.c")), *sorted(PROJECT.glob("src/load/*.c"))]
+
+
+def native_tests() -> list[Path]:
+    return sorted(PROJECT.glob("tests/port/*.c"))
+
+
+def includes(*more: Path) -> list[str]:
+    return [f"-I{folder}" for folder in (PROJECT / "src/port", PROJECT / "src/load", PROJECT / "src", PROJECT / "tests/port", *more)]
+
+
+def generate(folder: Path) -> Path:
+    """Cython's output for Windows, which is that for all systems."""
+    out = folder / "_iocpcore.c"
+    run([python_of(tools().parent), "-m", "cython", "-3", "-I", PROJECT / "src", PROJECT / "src/_iocpcore.pyx", "-o", out])
+    return out
+
+
+# ---- clang in MSVC's place ----
+
+
+def mingw_headers() -> Path:
+    if shutil.which(CROSS) is None:
+        raise ToolError(f"{CROSS} is not installed, whose headers are needed (Debian: apt-get install gcc-mingw-w64-x86-64)")
+    said = subprocess.run([CROSS, "-xc", "-E", "-v", "-"], stdin=subprocess.DEVNULL, capture_output=True, text=True).stderr
+    for line in said.splitlines():
+        if line.startswith(" ") and (Path(line.strip()) / "winsock2.h").exists():
+            return Path(line.strip()).resolve()
+    raise ToolError(f"{CROSS} names no folder with winsock2.h")
+
+
+def windows_python_headers() -> Path | None:
+    """Those that tools/wine.py fetched."""
+    from winetool.home import Home
+
+    headers: Path = Home.default().source / "Include"
+    return headers if (headers / "pyconfig.h").exists() else None
+
+
+def prelude(folder: Path, python: bool, forbidden: Sequence[str]) -> Path:
+    lines = ["#define _WIN32_WINNT 0x0A00", "#define WIN32_LEAN_AND_MEAN", "#define NOMINMAX"]
+    lines += [f"#include <{name}>" for name in SYSTEM]
+    if python:
+        lines += ["#define MS_WIN64", "#define PY_SSIZE_T_CLEAN", "#include <Python.h>"]
+    lines += [f"#pragma GCC poison {word}" for word in forbidden]
+    lines += ["#define _MSC_VER 1940", *(f"#undef {name}" for name in ("__GNUC__", "__clang__", "__MINGW32__", "__MINGW64__")), ""]
+    path = folder / ("python.h" if python else "plain.h")
+    path.write_text("\n".join(lines))
+    return path
+
+
+def forbidden_in(files: Sequence[Path]) -> list[str]:
+    """The words of gcc and clang that stand anywhere in these files or in the headers beside them."""
+    texts = {path for file in files for path in (file, *file.parent.glob("*.h"))}
+    texts |= {*PROJECT.glob("src/port/*.h"), *PROJECT.glob("src/load/*.h")}
+    return sorted({word for path in texts for word in GNU_WORDS.findall(path.read_text(encoding="utf-8"))})
+
+
+def with_clang(compiler: str, files: Sequence[Path], folder: Path, python: Path | None = None, deprecated: bool = True) -> list[str]:
+    """Findings, one text for each file and processor that has some."""
+    if shutil.which(compiler) is None:
+        raise ToolError(f"{compiler} is not installed (Debian: apt-get install clang)")
+    # Cython's output asks for gcc's words where it finds gcc; as a whole it is too large to be forbidden words one by one.
+    words = [*(forbidden_in(files) if python is None else []), *(DEPRECATED if deprecated else [])]
+    first = prelude(folder, python is not None, words)
+    system = [str(path) for path in ([python] if python else []) + [mingw_headers()]]
+    flags = [*FLAGS, *WARNINGS, *(OF_CYTHON if python else []), *(word for path in system for word in ("-isystem", path))]
+    findings = []
+    for processor in PROCESSORS:
+        for file in files:
+            command = [compiler, f"--target={processor}-w64-windows-gnu", *flags, "-include", str(first), *includes(), str(file)]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode:
+                findings.append(f"{file.name} for {processor}:\n{done.stderr.strip()}")
+    return findings
+
+
+# ---- MSVC itself ----
+
+
+def msvc_environment(compiler: str) -> dict[str, str]:
+    """The variables of a prompt of Visual Studio for this machine's processor; this process's own, if it was started in one."""
+    if shutil.which(compiler):
+        return dict(os.environ)
+    programs = os.environ.get("ProgramFiles(x86)", r"C:\Program Files (x86)")
+    where = Path(programs, "Microsoft Visual Studio", "Installer", "vswhere.exe")
+    if not where.exists():
+        raise ToolError(f"{compiler} is not on PATH and there is no {where}: install the Build Tools of Visual Studio (C++)")
+    place = run([where, "-latest", "-products", "*", "-property", "installationPath"]).strip()
+    script = Path(place, "VC", "Auxiliary", "Build", "vcvarsall.bat")
+    processor = "arm64" if platform.machine().lower() == "arm64" else "x64"
+    # One string: cmd has quoting rules of its own, and list2cmdline knows others.
+    done = subprocess.run(f'cmd /s /c ""{script}" {processor} >nul && set"', capture_output=True, text=True, errors="replace")
+    variables = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    if shutil.which(compiler, path=next((value for name, value in variables.items() if name.upper() == "PATH"), "")) is None:
+        raise ToolError(f"{script} {processor} brings no {compiler}:\n{done.stdout}{done.stderr}")
+    return variables
+
+
+def call_msvc(compiler: str, arguments: Sequence[str | Path], variables: dict[str, str]) -> str:
+    """What the compiler printed if it failed, else nothing."""
+    # The full path: Windows looks a bare name up on this process's own PATH, not on the one handed over.
+    path = next((value for name, value in variables.items() if name.upper() == "PATH"), "")
+    command = [shutil.which(compiler, path=path) or compiler, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=variables)
+    return (done.stdout + done.stderr).strip() if done.returncode else ""
+
+
+def with_msvc(compiler: str, files: Sequence[Path], folder: Path, more: Sequence[str] = ()) -> list[str]:
+    variables = msvc_environment(compiler)
+    arguments = [*MSVC, *more, *includes(), f"/Fo{folder / 'object.obj'}"]
+    said = {file.name: call_msvc(compiler, [*arguments, file], variables) for file in files}
+    return [f"{name}:\n{text}" for name, text in said.items() if text]
+
+
+def contract(compiler: str, out: Path) -> None:
+    """The port's native tests as a program, for PYIOCP_CONTRACT_EXE."""
+    files = [*native_tests(), *sorted(PROJECT.glob("src/port/win32*.c"))]
+    flags = [*(word for word in MSVC if word != "/c"), "/O2", *MSVC_TESTS, *includes()]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        arguments: list[str | Path] = [*flags, f"/Fo{folder}{os.sep}", f"/Fe{out}", *files, "/link", "ws2_32.lib", "mswsock.lib"]
+        said = call_msvc(compiler, arguments, msvc_environment(compiler))
+    if said:
+        raise ToolError(f"the port's native tests do not compile with {compiler}:\n{said}")
+
+
+def check(compiler: str) -> list[str]:
+    """Everything that this machine can check with that compiler; says what it leaves out."""
+    msvc = Path(compiler).stem.lower() in ("cl", "clang-cl")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if msvc:
+            free = ["/DPy_GIL_DISABLED=1"] if sysconfig.get_config_var("Py_GIL_DISABLED") else []
+            python = [f"/I{sysconfig.get_path('include')}", *free]
+            findings = with_msvc(compiler, shared(), folder) + with_msvc(compiler, native_tests(), folder, MSVC_TESTS)
+            return findings + with_msvc(compiler, [generate(folder)], folder, python)
+        findings = with_clang(compiler, shared(), folder)
+        findings += with_clang(compiler, native_tests(), folder, deprecated=False)
+        headers = windows_python_headers()
+        if headers is None:
+            say("Cython's output is not checked: no headers of a Windows Python here (python tools/wine.py setup fetches them)")
+            return findings
+        return findings + with_clang(compiler, [generate(folder)], folder, headers)
+
+
+def default_compiler() -> str:
+    return "cl" if sys.platform == "win32" else "clang"
