@@ -147,12 +147,18 @@ def dependencies() -> list[str]:
     return wanted
 
 
-def set_up() -> None:
-    """Bring the environment to what the tree asks for; does nothing where it is that already."""
-    install_packages()
+def make_environment() -> Path:
+    """The virtual environment, empty if it is new; its Python."""
     python = VENV / "bin" / "python"
     if not python.exists():
         step(f"virtual environment {VENV.name}", [sys.executable, "-m", "venv", "--clear", VENV])
+    return python
+
+
+def set_up() -> None:
+    """Bring the environment to what the tree asks for; does nothing where it is that already."""
+    install_packages()
+    python = make_environment()
     wanted = fingerprint("pyproject.toml")
     if not stamped("dependencies", wanted):
         step("dependencies from the package index", [python, "-m", "pip", "install", "--upgrade", "pip", *dependencies()])
@@ -164,11 +170,12 @@ def set_up() -> None:
 
 
 def set_up_docs() -> None:
-    """What the site is built with. It reads the sources and needs no build of the core."""
+    """What the site is built with. It reads the sources, and needs neither a compiler nor a build of the core."""
+    python = make_environment()
     wanted = fingerprint("pyproject.toml")
     if not stamped("docs", wanted):
         group = project_table()["dependency-groups"]["docs"]
-        step("what builds the documentation, from the package index", [VENV / "bin" / "python", "-m", "pip", "install", *group])
+        step("what builds the documentation, from the package index", [python, "-m", "pip", "install", *group])
         (VENV / "pyiocp-docs").write_text(wanted)
 
 
@@ -193,14 +200,16 @@ def main(words: Sequence[str]) -> int:
         print(f"dev.py: docs takes --serve or nothing, not {' '.join(rest)}", file=sys.stderr)
         return 2
     try:
-        set_up()
+        if command == "docs":
+            set_up_docs()
+        else:
+            set_up()
         if command == "demo":
             become(["iocp-chess", "demo", *rest])
         elif command == "test":
             os.chdir(PROJECT)
             become(["python", "-m", "pytest", *rest])
         elif command == "docs":
-            set_up_docs()
             os.chdir(PROJECT)
             # The theme's note about its successor, which concerns nobody who reads the output.
             os.environ["NO_MKDOCS_2_WARNING"] = "1"
