@@ -21,8 +21,6 @@ DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 LECTURES = [DOCS / "lecture.md", DOCS / "ko" / "lecture.md"]
 ROWS = 27
-OTHERS_ROWS = {"20", "27"}
-"""Rows that may name a command or a page instead of a file."""
 _LINK = re.compile(r"(?<!\\)\]\(([^)\s]+)(?: \"[^\"]*\")?\)")
 _CODE = re.compile(r"`([^`]+)`")
 
@@ -96,8 +94,6 @@ def test_the_lecture_has_every_slide_with_files_and_a_test(page: Path) -> None:
     rows = rows_of(page)
     assert list(rows) == [str(number) for number in range(1, ROWS + 1)]
     for number, (_, where, tests) in ((number, (row + ["", ""])[:3]) for number, row in rows.items()):
-        if number in OTHERS_ROWS:
-            continue
         assert [path for path in targets(page, tests) if path.startswith("tests/")], f"row {number} has no test"
         files = targets(page, where)
         assert files or "Engine.run()" in where, f"row {number} has no file"
@@ -126,10 +122,9 @@ def test_the_korean_lecture_has_the_same_rows() -> None:
     english, korean = (rows_of(page) for page in LECTURES)
     assert english.keys() == korean.keys()
     for number in english:
-        if number not in OTHERS_ROWS:
-            for column in (1, 2):
-                there, here = (sorted(targets(page, rows[number][column])) for page, rows in zip(LECTURES, (english, korean), strict=True))
-                assert there == here, f"row {number}"
+        for column in (1, 2):
+            there, here = (sorted(targets(page, rows[number][column])) for page, rows in zip(LECTURES, (english, korean), strict=True))
+            assert there == here, f"row {number}"
 
 
 def test_the_korean_readme_has_the_same_numbers() -> None:
