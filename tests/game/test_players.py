@@ -155,7 +155,7 @@ def test_good_news_is_no_violation():
         ([BEN, pack_move_timed(2, 5, 6, 1)], "move_time 1"),
         ([pack_move_timed(1, 3, 3, 0)], "no move"),
         ([pack_login_ok(1, 3, 3, 100, 1, 0)], "unexpected"),
-        ([b"\x02\x09"], "unknown"),
+        ([b"\x02\x7f"], "unknown"),
         ([b"\x03\x02\x00"], "enter packet of 3 bytes"),
     ],
 )

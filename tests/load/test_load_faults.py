@@ -122,7 +122,7 @@ def test_connection_that_ends_or_talks_garbage_is_an_error(play: Play, fault, na
 def test_players_who_are_due_all_the_time_are_cut(play: Play) -> None:
     """So one of them is due in the very turn that sees the end of its connection."""
     with ChessServer(Faults(after_login=cut_in_the_middle)) as server:
-        report = play(server.port, clients=20, rate=1000, duration=5.0)
+        report = play(server.port, clients=20, rate=1000, duration=60.0)
     assert report.outcome.ended_early
     # Closed over moves that it had not read, a connection is reset, and what it was told last is lost with that.
     cut = {name: count for name, count in report.errors.items() if name.startswith(("closed by", "reset by"))}
