@@ -61,7 +61,6 @@ CHEATS: Final = 100.0
 """Refusals after which a session is cut. What comes too fast counts 1, a move against a wall, as every player makes, 0.2, or
 nothing where moves have no limit; and `CHEATS_FORGIVEN` are forgiven each second."""
 CHEATS_FORGIVEN: Final = 5.0
-
 SPECTATE_EVERY: Final = 0.5
 """Seconds between two requests of a player to spectate."""
 

@@ -20,9 +20,9 @@ LETTERS: Final = {"w": Direction.UP, "s": Direction.DOWN, "a": Direction.LEFT, "
 
 
 class Terminal:
-    """Standard input, as a context manager within which lines are not waited for, nor shown. Without a terminal, or in its background, there are no keys.
+    """Standard input, as a context manager within which lines are not waited for, nor shown.
 
-    Ctrl-C stays what it is. One at a time, on the main thread.
+    Without a terminal, or in its background, there are no keys. Ctrl-C stays what it is. One at a time, on the main thread.
     """
 
     def __init__(self) -> None:

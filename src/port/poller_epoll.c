@@ -102,8 +102,8 @@ static int wait_coarsely(struct epoll_lane *poll, int64_t nanoseconds)
 #define wait_for_events wait_coarsely
 #else
 /* epoll_pwait2 by its number: glibc has the function from 2.35 on and musl has none, but wheels are built on older ones to run on
- * all. Two 64-bit numbers are the kernel's own time on every processor that
- * pyiocp is built for, whatever the C library takes a timespec for. */
+ * all. Two 64-bit numbers are the kernel's own time on every processor that pyiocp is built for, whatever the C library takes a timespec
+ * for. */
 static int wait_for_events(struct epoll_lane *poll, int64_t nanoseconds)
 {
     const int64_t limit[2] = {nanoseconds / 1000000000, nanoseconds % 1000000000};
