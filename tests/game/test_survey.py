@@ -94,6 +94,7 @@ def test_no_more_spectators_than_allowed_until_one_leaves_or_has_seen_enough():
     game.send(carl, pack_spectate(True))
     assert game.told(carl)[-1] == Spectating(True, "")
     game.send(ben, pack_logout())
+    game.told(ben)
     game.run(SPECTATE_EVERY)
     game.send(anna, pack_spectate(True))
     assert game.told(anna)[-1] == Spectating(True, "")
