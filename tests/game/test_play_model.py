@@ -212,14 +212,13 @@ def test_obstacles_that_were_made_for_the_server_before_are_not_this_ones(monkey
     monkeypatch.setattr(Terrain, "seeded", slow)
     model.told(pack_world(30, 7, 10, 1, seeded(30, 1, 10).checksum), 0.0)
     obstacles.poll(0.0)
-    first = next(thread for thread in threading.enumerate() if thread.name == "obstacles")
     second = seeded(30, 2, 10)
     model.told(pack_world(30, 7, 10, 2, second.checksum), 0.0)
     obstacles.poll(0.0)
     go_on.set()
-    first.join(20)
-    while model.needs_terrain:
-        obstacles.poll(0.0)
+    for thread in threading.enumerate():
+        if thread.name == "obstacles":
+            thread.join(20)
     obstacles.poll(0.0)
     obstacles.poll(0.0)
     assert model.terrain.checksum == second.checksum and obstacles.why == "" and not model.log
