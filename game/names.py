@@ -46,6 +46,11 @@ def _check_name(name: str) -> None:
         raise ProtocolError(Violation.BAD_NAME, f"name {name!a} begins or ends with a blank")
 
 
+def plain(text: str) -> str:
+    """`text` for a terminal or a window, from somebody who may break the rules: "?" for each character that is not printable."""
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def decode_chat(raw: bytes) -> str:
     """The text of a chat packet. Raises ProtocolError if it is not UTF-8, blank, or has control characters."""
     try:

@@ -102,6 +102,7 @@ class Limits:
     next_attack: float = 0.0
     next_chat: float = 0.0
     next_teleport: float = 0.0
+    next_spectate: float = 0.0
     cheats: float = 0.0
     """As of `cheats_at`."""
     cheats_at: float = 0.0

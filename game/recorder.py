@@ -36,7 +36,7 @@ from .recording import (
     Ticked,
     Total,
 )
-from .server import ChessServer
+from .server import ChessServer, refuse_overlap
 from .violation import ProtocolError
 from .world import World
 
@@ -183,7 +183,8 @@ class RecordingServer(ChessServer):
     # The library's side
 
     def on_start(self, server: iocp.Engine) -> None:
-        """The recording begins."""
+        """The recording begins. Raises ValueError as `ChessServer.on_start`, and then it does not."""
+        refuse_overlap(server)
         self._tape.begin()
         self._recording = True
         self._note(Started, fingerprint(self.world))

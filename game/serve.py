@@ -128,8 +128,8 @@ def serve(options: ServeOptions) -> int:
             watcher.start()
             stack.callback(watcher.stop)
         _serve(server, game, storage, options)
-    print(summary(vitals(game, server, storage), game.counts.most_online, game.counts.online_at_stop,
-                  time.process_time() - began), flush=True)  # fmt: skip
+    _say(summary(vitals(game, server, storage), game.counts.most_online, game.counts.online_at_stop,
+                 time.process_time() - began))  # fmt: skip
     return 1 if unsaved else 0
 
 
@@ -227,7 +227,7 @@ def _serve(server: iocp.Server, game: ChessServer, storage: Storage | None, opti
     workers = f"{server.workers} worker{'s' if server.workers != 1 else ''}"
     size = game.world.size
     monsters = f", {options.npcs:,} monsters" if options.npcs else ""
-    print(f"listening on {where} ({server.backend}, {workers}, world {size}x{size}{monsters})", flush=True)
+    _say(f"listening on {where} ({server.backend}, {workers}, world {size}x{size}{monsters})")
     if options.until_eof:
         threading.Thread(target=_stop_at_eof, args=(server,), name="stdin", daemon=True).start()
     if options.show:
@@ -236,6 +236,17 @@ def _serve(server: iocp.Server, game: ChessServer, storage: Storage | None, opti
     with StatusLine(options.status) as status:
         while not server.wait(status.interval):
             status.show(vitals(game, server, storage))
+
+
+def _say(text: str) -> None:
+    """Print it at once. Whoever reads no more, as `head`, does not stop the server."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Python would try once more at its end, and complain.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def printed(host: str, port: int) -> str:

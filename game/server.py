@@ -61,6 +61,8 @@ CHEATS: Final = 100.0
 """Refusals after which a session is cut. What comes too fast counts 1, a move against a wall, as every player makes, 0.2, or
 nothing where moves have no limit; and `CHEATS_FORGIVEN` are forgiven each second."""
 CHEATS_FORGIVEN: Final = 5.0
+SPECTATE_EVERY: Final = 0.5
+"""Seconds between two requests of a player to spectate."""
 
 _UNPACK_MOVE = CS_MOVE.struct.unpack
 _UNPACK_MOVE_TIMED = CS_MOVE_TIMED.struct.unpack
@@ -130,8 +132,7 @@ class ChessServer(iocp.Handler):
 
     def on_start(self, server: iocp.Engine) -> None:
         """The world's packets for many go through this engine. Raises ValueError for one whose handlers may overlap."""
-        if getattr(server, "concurrent", False):
-            raise ValueError("the chess game takes no locks: give it a server with concurrent=False")
+        refuse_overlap(server)
         self._engine = server
         self.world.now = self._clock()
         self.world.attach(server)
@@ -288,12 +289,18 @@ class ChessServer(iocp.Handler):
 
     def _spectate(self, player: Player, on: bool) -> None:
         player.knows = max(player.knows, 3)
+        survey, session, now = self.survey, player.session, self.world.now
         why = ""
-        if on:
-            why = self.survey.admit(player.session)
+        if not on:
+            survey.dismiss(session)
+        elif now < player.limits.next_spectate:
+            self._refuse(player, Refusal.TOO_FAST)
+            why = f"asked too soon: ask again in {SPECTATE_EVERY:g} s"
         else:
-            self.survey.dismiss(player.session)
-        player.session.send(pack_spectating(on and not why, why))
+            player.limits.next_spectate = now + SPECTATE_EVERY
+            why = survey.admit(session)
+        watches = session in survey.spectators
+        session.send(pack_spectating(watches, "" if watches else why))
 
     def _refuse(self, player: Player, refusal: Refusal | None) -> None:
         """Count a wish that was not granted. Raises ProtocolError if there were too many of late."""
@@ -343,3 +350,9 @@ class ChessServer(iocp.Handler):
             session.close(iocp.Reason.PROTOCOL)
         else:
             session.abort(iocp.Reason.PROTOCOL)
+
+
+def refuse_overlap(server: iocp.Engine) -> None:
+    """Raises ValueError for an engine whose handlers may overlap."""
+    if getattr(server, "concurrent", False):
+        raise ValueError("the chess game takes no locks: give it a server with concurrent=False")

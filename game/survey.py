@@ -4,9 +4,9 @@ The board is cut into at most 128 x 128 square cells. A sweep counts those on ea
 to all spectators alike: each tells of a run of cells and is complete in itself, so whoever comes in the middle of a sweep has
 the whole picture one sweep later. Names, ids and exact places are not told, except that on a board of up to 128 tiles a cell is a tile.
 
-What it costs is bounded, whatever the number of pieces: `BUDGET` of them are looked at in a tick, and `MOST_PACKETS` sent to each
-spectator, 40 kB a second. On a board that is empty or small a sweep is a packet or two. A spectator who does not read is cut as
-anybody is (2 MiB).
+What it costs is bounded: a tick looks at `BUDGET` sectors and pieces, and beyond that at no more than the stretch of `_STRETCH` sectors
+that it has begun, however many stand there; and `MOST_PACKETS` are sent to each spectator, 40 kB a second. On a board that is empty or
+small a sweep is a packet or two. A spectator who does not read is cut as anybody is (2 MiB).
 """
 
 from __future__ import annotations

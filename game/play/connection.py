@@ -10,6 +10,7 @@ name, because two clients would take the piece from each other for ever: then on
 from __future__ import annotations
 
 import errno
+import math
 import socket
 import time
 from collections import deque
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from iocp._iocpcore import Backend
 
 CONNECT_TIMEOUT: Final = 10.0
+LOGIN_TIMEOUT: Final = 5.0
+"""Seconds beyond `CONNECT_TIMEOUT` after which whoever took the connection is not waited for any longer."""
+SILENCE: Final = 15.0
+"""Seconds without a packet, while a move is unanswered for as long, after which the server or the network is taken for dead."""
 RETRY_AFTER: Final = (0.5, 1.0, 2.0, 3.0, 5.0)
 """Seconds before the first, second ... new attempt; the last one for all that follow."""
 STEADY: Final = 5.0
@@ -77,6 +82,9 @@ class Connection(iocp.Handler):
         self._session: iocp.Session | None = None
         self._events: deque[Event] = deque()
         self._attempts = 0
+        self._began = 0.0
+        """When the last attempt began."""
+        self._heard_at = 0.0
         self._online_since = 0.0
         self._last_move = 0.0
 
@@ -131,32 +139,56 @@ class Connection(iocp.Handler):
 
     def poll(self, now: float) -> None:
         """Tell the model all that came, and do what is due. `now`: `time.perf_counter()`."""
-        while self._events:
+        # What comes meanwhile is for the next frame: a flood must not hold up this one.
+        for _ in range(len(self._events)):
             session, at, news = self._events.popleft()
             if session is not self._session:
                 continue
             if news is None:
                 self.model.forget()
             elif isinstance(news, bytes):
+                self._heard_at = at
                 self.model.told(news, at)
                 if self.state is State.CONNECTING and self.model.me is not None:
                     self._arrived(at)
             else:
                 self._ended(session, news, now)
+        self._watch(now)
         if self.state is State.LOST and now >= self.retry_at:
             self._connect()
         elif self.online and now - self._last_move >= PING_EVERY:
             self.step(NOWHERE, now)
 
+    def _watch(self, now: float) -> None:
+        """Give up a connection on which nothing comes."""
+        session, unanswered = self._session, self.model.unanswered
+        if session is None:
+            return
+        if self.state is State.CONNECTING and now - self._began >= CONNECT_TIMEOUT + LOGIN_TIMEOUT:
+            why = f"{self.where} does not answer the login: is a chess server there?"
+        elif self.online and unanswered and now - max(unanswered[0][1], self._heard_at) >= SILENCE:
+            why = f"nothing came from {self.where} for {SILENCE:g} s: the server hangs, or the network is down"
+        else:
+            return
+        # What else comes of that session is no longer asked for.
+        self._session = None
+        self._lose(why)
+        session.abort()
+
     def _connect(self) -> None:
         self.state = State.CONNECTING
+        self.model.failed = None
         self._attempts += 1
+        self._began = time.perf_counter()
         try:
             self._session = self.client.connect(self._host, self._port, timeout=CONNECT_TIMEOUT)
         except socket.gaierror:
             self._lose(f"host {self._host!r} is not known: name another with --host")
         except OSError as error:
             self._lose(f"cannot connect to {self.where}: {error}")
+        except RuntimeError:
+            # Ctrl-C has come: whoever waits for the client will see that it stops.
+            self.state, self.retry_at = State.LOST, math.inf
 
     def _arrived(self, now: float) -> None:
         assert self.model.me is not None
@@ -174,8 +206,6 @@ class Connection(iocp.Handler):
         was_online = self.online
         self._session = None
         failed = self.model.failed
-        if was_online and now - self._online_since >= STEADY:
-            self._attempts = 0
         if failed is not None and failed.reason == LoginFail.NAME_TAKEN:
             self.state = State.TAKEN
             self.why = f"somebody else has logged in as {self.name}, and the piece is theirs now"
@@ -195,13 +225,16 @@ class Connection(iocp.Handler):
             self._lose(f"{self.where} ended the connection before the login was answered: is a chess server there?")
 
     def _lose(self, why: str) -> None:
+        now = time.perf_counter()
+        if self.online and now - self._online_since >= STEADY:
+            self._attempts = 0
         self.why = why
         self.model.others.clear()
         if not self.logins:
             self.state = State.REFUSED
             return
         self.state = State.LOST
-        self.retry_at = time.perf_counter() + RETRY_AFTER[min(self._attempts, len(RETRY_AFTER) - 1)]
+        self.retry_at = now + RETRY_AFTER[min(self._attempts, len(RETRY_AFTER) - 1)]
 
     def notice(self, now: float) -> str:
         """What the player must be told of the connection, or nothing."""

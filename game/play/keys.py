@@ -30,6 +30,8 @@ class Keys:
         self._outlook = outlook
         self.leaving = False
         self._attacking = False
+        self._asked = False
+        """Whether the server has not answered yet that it was asked for the whole world."""
         self._deeds = Deeds(model, connection, walk)
 
     def handle(self, event: pygame.event.Event, camera: Camera | None, now: float) -> None:
@@ -69,16 +71,23 @@ class Keys:
         self._deeds.step(now)
         if self._attacking:
             self._deeds.attack(now)
+        if self._model.spectating or self._model.spectate_refusal:
+            self._asked = False
         if self._outlook.whole and self._model.spectate_refusal:
             self._model.note(self._model.spectate_refusal, now)
             self._model.spectate_refusal = ""
             self._outlook.whole = False
+        elif self._outlook.whole and self._asked and not self._connection.online:
+            # Servers that do not know the packet cut whoever sends it: to ask again would go on for ever.
+            self._model.note("the connection ended when the whole world was asked for: the server may not know of that", now)
+            self._outlook.whole = self._asked = False
 
     def connected(self) -> None:
         """The player is on the board, for the first time or again."""
         self._walk.release_all()
         self._walk.stop()
         if self._outlook.whole:
+            self._asked = True
             self._connection.send(pack_spectate(True))
 
     def zoom(self, nearer: bool, now: float) -> None:
@@ -91,9 +100,9 @@ class Keys:
             self.look_at_all(True)
 
     def look_at_all(self, whole: bool) -> None:
-        """Look at the whole world, or at the board around the player again."""
-        if whole is not self._outlook.whole and self._connection.online:
-            self._outlook.whole = whole
+        """Look at the whole world, or at the board around the player again, which needs no server."""
+        if whole is not self._outlook.whole and (self._connection.online or not whole):
+            self._outlook.whole = self._asked = whole
             self._connection.send(pack_spectate(whole))
 
     def _pressed(self, event: pygame.event.Event, now: float) -> None:

@@ -91,7 +91,7 @@ class _Crowd:
     def __init__(self, model: Model, size: int, side: int, now: float) -> None:
         self.made_at = now
         self.side = side
-        self.shift = model.cell_shift or 0
+        self.shift = cell_shift(size)
         self.players = sum(players for players, _ in model.cells.values())
         self.monsters = sum(monsters for _, monsters in model.cells.values())
         self.more = any(255 in counts for counts in model.cells.values())

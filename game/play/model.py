@@ -11,8 +11,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from ..combat import most_health, next_level
+from ..combat import MOST_LEVEL, most_health, next_level
 from ..layout import MAX_NAME
+from ..names import plain
 from ..protocol import (
     O_PLAYER,
     Enter,
@@ -28,7 +29,8 @@ from ..protocol import (
     pack_step,
     parse_server,
 )
-from ..terrain import Terrain
+from ..survey import cell_shift
+from ..terrain import MAX_SIZE, Terrain
 from ..violation import ProtocolError
 from .explored import Explored
 
@@ -107,8 +109,8 @@ class Model:
         self.spectating = False
         self.spectate_refusal = ""
         self.cells: dict[int, tuple[int, int]] = {}
-        """The overview: (players, monsters) of each cell with anybody on it; 255 for that many or more."""
-        self.cell_shift: int | None = None
+        """The overview: (players, monsters) of each cell with anybody on it, which is `1 << cell_shift(size)` tiles a side; 255 for
+        that many or more."""
 
     # What others ask
 
@@ -183,21 +185,19 @@ class Model:
             if self.others.pop(news.id, None) is None:
                 self.odd += 1
         elif isinstance(news, LoginOk):
-            self.me = Sighted(news.id, "", O_PLAYER, news.x, news.y, news.hp, most_health(max(1, news.level)), news.level)
+            level = min(news.level, MOST_LEVEL)
+            self.me = Sighted(news.id, "", O_PLAYER, news.x, news.y, news.hp, most_health(max(1, level)), level)
             self.exp = news.exp
         elif isinstance(news, WorldInfo):
-            if self.world != news or self.explored is None:
-                self.explored = Explored(news.size)
-            self.world = news
-            self._look()
+            self._learned(news)
         elif isinstance(news, Said):
-            self._heard(news, now)
+            self._heard(news._replace(text=plain(news.text)), now)
         elif isinstance(news, StatChange):
             self._changed(news, now)
         elif isinstance(news, LoginFailed):
-            self.failed = news
+            self.failed = news._replace(text=plain(news.text))
         elif isinstance(news, Spectating):
-            self.spectating, self.spectate_refusal = news.on, news.text
+            self.spectating, self.spectate_refusal = news.on, plain(news.text)
             if not news.on:
                 self.cells.clear()
         else:
@@ -208,10 +208,20 @@ class Model:
         raw = field[:MAX_NAME].partition(b"\0")[0]
         for encoding in self._encodings:
             try:
-                return raw.decode(encoding)
+                return plain(raw.decode(encoding))
             except UnicodeDecodeError:
                 continue
-        return raw.decode("ascii", "replace")
+        return plain(raw.decode("ascii", "replace"))
+
+    def _learned(self, news: WorldInfo) -> None:
+        if not 1 <= news.size <= MAX_SIZE:
+            self.odd += 1
+            return
+        if self.world != news or self.explored is None:
+            self.explored = Explored(news.size)
+            self.cells.clear()
+        self.world = news
+        self._look()
 
     def _moved(self, news: Moved, now: float) -> None:
         if self.me is None or news.id != self.me.id:
@@ -254,16 +264,17 @@ class Model:
         before = piece.most_health if piece.health is None else piece.health
         if news.hp < (before or news.max_hp):
             piece.hit_at = now
-        if mine and news.level > piece.level:
-            self.note(f"level {news.level}!", now)
-        piece.health, piece.most_health, piece.level = news.hp, news.max_hp, news.level
+        level = min(news.level, MOST_LEVEL)
+        if mine and level > piece.level:
+            self.note(f"level {level}!", now)
+        piece.health, piece.most_health, piece.level = news.hp, news.max_hp, level
         if mine:
             self.exp = news.exp
 
     def _surveyed(self, news: Overview) -> None:
-        if news.shift != self.cell_shift:
-            self.cell_shift = news.shift
-            self.cells.clear()
+        if self.size is None or news.shift != cell_shift(self.size):
+            self.odd += 1
+            return
         for cell in range(news.first, news.last + 1):
             self.cells.pop(cell, None)
         for cell, players, monsters in news.cells:

@@ -24,40 +24,48 @@ class Obstacles:
         self._model = model
         self._map_file = map_file
         self._tried: WorldInfo | None = None
-        self._made: list[Terrain | str] = []
+        self._made: list[tuple[WorldInfo, Terrain | str]] = []
         self.why = ""
         """Why the obstacles are not known, in words that say what to do; else empty."""
 
     def poll(self, now: float) -> None:
         """Begin to make them if the model needs any, and give them to it once they are made."""
         model = self._model
-        if self._made:
-            made = self._made.pop()
-            if isinstance(made, str):
-                self.why = made
-            elif model.adopt(made):
-                self.why = ""
-            else:
-                self.why = "the obstacles here are not the server's: is the map file another one?"
-            if self.why:
-                model.note(self.why, now)
         world = model.world
+        if self._made:
+            made_for, made = self._made.pop()
+            # The server may have become another one while they were made.
+            if made_for == world:
+                self._take(made, now)
         if world is not None and model.needs_terrain and world != self._tried:
             self._tried = world
             threading.Thread(target=self._make, args=(world,), name="obstacles", daemon=True).start()
 
+    def _take(self, made: Terrain | str, now: float) -> None:
+        if isinstance(made, str):
+            self.why = made
+        elif self._model.adopt(made):
+            self.why = ""
+        else:
+            self.why = "the obstacles here are not the server's: is the map file another one?"
+        if self.why:
+            self._model.note(self.why, now)
+
     def _make(self, world: WorldInfo) -> None:
         try:
-            if world.percent == FROM_A_FILE:
-                if self._map_file is None:
-                    self._made.append("the obstacles are from a map file of the server: to see them give the file with --map")
-                    return
-                self._made.append(Terrain.load(self._map_file))
-            elif world.size > _LARGEST:
-                self._made.append(f"the board of {world.size:,} tiles a side is too large to draw its obstacles here")
-            elif world.percent == 0:
-                self._made.append(Terrain.open_board(world.size))
-            else:
-                self._made.append(Terrain.seeded(world.size, world.seed, world.percent))
+            made = self._obstacles_of(world)
         except (TerrainError, ValueError, MemoryError) as error:
-            self._made.append(f"the obstacles cannot be made: {error}")
+            made = f"the obstacles cannot be made: {error}"
+        self._made.append((world, made))
+
+    def _obstacles_of(self, world: WorldInfo) -> Terrain | str:
+        """The obstacles, or why there are none."""
+        if world.percent == FROM_A_FILE:
+            if self._map_file is None:
+                return "the obstacles are from a map file of the server: to see them give the file with --map"
+            return Terrain.load(self._map_file)
+        if world.size > _LARGEST:
+            return f"the board of {world.size:,} tiles a side is too large to draw its obstacles here"
+        if world.percent == 0:
+            return Terrain.open_board(world.size)
+        return Terrain.seeded(world.size, world.seed, world.percent)

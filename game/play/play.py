@@ -94,8 +94,8 @@ def _play(options: PlayOptions) -> int:
         connection = make_connection(model, options.host, options.port, options.name, options.name_encoding, options.backend)
         obstacles = Obstacles(model, options.map_file)
         with stopping_on_signals(connection.client):
-            connection.start()
             try:
+                connection.start()
                 if not arrive(connection):
                     return 0
                 try:

@@ -20,15 +20,15 @@ LETTERS: Final = {"w": Direction.UP, "s": Direction.DOWN, "a": Direction.LEFT, "
 
 
 class Terminal:
-    """Standard input, as a context manager within which lines are not waited for, nor shown. Without a terminal there are no keys.
+    """Standard input, as a context manager within which lines are not waited for, nor shown.
 
-    Ctrl-C stays what it is. One at a time, on the main thread.
+    Without a terminal, or in its background, there are no keys. Ctrl-C stays what it is. One at a time, on the main thread.
     """
 
     def __init__(self) -> None:
         self._before: list[Any] | None = None
         self._decoder = getincrementaldecoder("utf-8")("replace")
-        self.live = sys.stdin is not None and sys.stdin.isatty()
+        self.live = _on_a_terminal()
         """Whether somebody can type."""
 
     def __enter__(self) -> Self:
@@ -62,6 +62,19 @@ class Terminal:
                 break
             typed += self._decoder.decode(data)
         return parse(typed)
+
+
+def _on_a_terminal() -> bool:
+    """Whether standard input and output are terminals that this process may read from."""
+    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
+        return False
+    if sys.platform == "win32":
+        return True
+    try:
+        # A shell stops whoever reads from its terminal, or changes it, in the background.
+        return os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        return True  # A terminal of no shell.
 
 
 def parse(typed: str) -> list[Direction | str]:

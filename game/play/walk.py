@@ -61,7 +61,8 @@ class Walk:
             return False
         here = (model.me.x, model.me.y)
         if model.terrain is not None and not model.needs_terrain:
-            path = find_path(model.terrain, here, goal, limit=_SEARCH)
+            on_the_board = min(here) >= 0 and max(here) < model.terrain.size
+            path = find_path(model.terrain, here, goal, limit=_SEARCH) if on_the_board else None
         else:
             path = _straight(here, goal) if model.is_open(*goal) else None
         self.path = path or []

@@ -54,8 +54,8 @@ def watch(options: WatchOptions) -> int:
     try:
         connection = make_connection(model, options.host, options.port, options.name, options.name_encoding, options.backend)
         with stopping_on_signals(connection.client):
-            connection.start()
             try:
+                connection.start()
                 if arrive(connection):
                     _watch(connection, model, Obstacles(model, options.map_file), options.seconds)
             finally:

@@ -102,13 +102,14 @@ static int wait_coarsely(struct epoll_lane *poll, int64_t nanoseconds)
 #define wait_for_events wait_coarsely
 #else
 /* epoll_pwait2 by its number: glibc has the function from 2.35 on and musl has none, but wheels are built on older ones to run on
- * all. Two 64-bit numbers are the kernel's own time, whatever the C library takes a timespec for. */
+ * all. Two 64-bit numbers are the kernel's own time on every processor that pyiocp is built for, whatever the C library takes a timespec
+ * for. */
 static int wait_for_events(struct epoll_lane *poll, int64_t nanoseconds)
 {
     const int64_t limit[2] = {nanoseconds / 1000000000, nanoseconds % 1000000000};
     int count = (int)syscall(SYS_epoll_pwait2, poll->fd, poll->events, EVENTS, nanoseconds < 0 ? NULL : limit, NULL, (size_t)0);
 
-    if (count < 0 && errno == ENOSYS) /* kernels before 5.11 */
+    if (count < 0 && (errno == ENOSYS || errno == EPERM)) /* kernels before 5.11; containers that allow no calls they don't know */
         count = wait_coarsely(poll, nanoseconds);
     return count;
 }

@@ -29,6 +29,17 @@ def test_serve_prints_one_line_when_it_accepts(serve, backend):
     assert output.startswith("stopped after ")
 
 
+@pytest.mark.skipif(WINDOWS, reason="pipes there have no such end")
+def test_serve_ends_quietly_if_nobody_reads_what_it_says(serve):
+    # As with `serve | head -1`.
+    server = serve("--world", "8")
+    server.process.stdout.close()
+    server.process.stdout = None
+    ChessClient(server.address).close()
+    code, _, errors = server.end(stop)
+    assert (code, errors) == (0, "")
+
+
 ways = [pytest.param(interrupt, id="Ctrl-Break" if WINDOWS else "Ctrl-C")]
 ways += [
     pytest.param(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+import time
 
 import iocp
 import pytest
 from chess_client import ChessClient
 from iocp.game.play import connection as module
-from iocp.game.play.connection import State
+from iocp.game.play.connection import CONNECT_TIMEOUT, LOGIN_TIMEOUT, SILENCE, State
+from iocp.game.protocol import LoginFail, pack_login_fail, pack_login_ok
 from iocp.game.server import FRAMING, ChessServer
 from iocp.game.violation import ProtocolError
 from iocp.game.world import World
@@ -96,6 +98,60 @@ def test_something_that_is_no_chess_server_is_told_from_one(join):
         other.accept()[0].close()
         anna.until(lambda: anna.connection.state is State.REFUSED)
     assert "chess server" in anna.connection.why
+
+
+def test_a_server_that_takes_the_connection_and_says_nothing_is_given_up(join):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        anna = join(other.getsockname())
+        there, _ = other.accept()
+        with there:
+            # Its login: the connection is made.
+            assert there.recv(100)
+            began = anna.connection._began
+            anna.connection.poll(began + CONNECT_TIMEOUT + LOGIN_TIMEOUT - 1)
+            assert anna.connection.state is State.CONNECTING
+            anna.connection.poll(began + CONNECT_TIMEOUT + LOGIN_TIMEOUT)
+            assert anna.connection.state is State.REFUSED and "does not answer the login" in anna.connection.why
+
+
+def test_a_server_that_says_nothing_any_more_is_left_and_connected_to_again(join):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        anna = join(other.getsockname())
+        there, _ = other.accept()
+        with there:
+            there.sendall(pack_login_ok(1, 2, 3, 100, 1, 0))
+            anna.until(lambda: anna.connection.online)
+            sent_at = anna.model.unanswered[0][1]
+            anna.connection.poll(sent_at + SILENCE - 1)
+            assert anna.connection.online
+            anna.connection.poll(sent_at + SILENCE)
+            # By that clock the next attempt is due as well.
+            assert anna.connection.state is State.CONNECTING
+            assert anna.connection.notice(0.0).endswith(f"for {SILENCE:g} s: the server hangs, or the network is down; connecting again ...")
+            again, _ = other.accept()
+            with again:
+                again.sendall(pack_login_ok(2, 2, 3, 100, 1, 0))
+                anna.until(lambda: anna.connection.online)
+                assert anna.model.me.id == 2
+
+
+def test_why_an_earlier_connection_ended_is_not_why_a_later_one_does(join):
+    port = free_port()
+    anna = join(("127.0.0.1", port))
+    anna.model.told(pack_login_fail(LoginFail.NAME_TAKEN, "somebody else"), 0.0)
+    anna.until(lambda: anna.connection.state is not State.CONNECTING)
+    anna.connection.state = State.TAKEN
+    anna.connection.again()
+    anna.until(lambda: anna.connection.state is not State.CONNECTING)
+    assert anna.connection.state is State.REFUSED and "no server at" in anna.connection.why
+
+
+def test_an_attempt_to_connect_after_ctrl_c_is_none(join):
+    anna = join(("127.0.0.1", free_port()))
+    anna.connection.client.request_stop()
+    anna.connection.state, anna.connection.logins = State.LOST, 1
+    anna.connection.poll(time.perf_counter() + 100)
+    assert anna.connection.state is State.LOST and anna.connection.client.wait(0)
 
 
 def test_a_full_server_says_so(start_chess, join):

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import threading
 from random import Random
 
 import pytest
 from boards import Game, kind, put
 from hypothesis import given
 from hypothesis import strategies as st
+from iocp.game.combat import MOST_LEVEL
 from iocp.game.names import encode_name
 from iocp.game.play.camera import Camera, zoom_levels
 from iocp.game.play.explored import Explored
 from iocp.game.play.model import Model, Sighted
 from iocp.game.play.motion import STEP, Motion
+from iocp.game.play.obstacles import Obstacles
 from iocp.game.play.outlook import Outlook
 from iocp.game.play.walk import PACE, Walk
 from iocp.game.protocol import (
     pack_attack,
+    pack_chat,
     pack_enter,
+    pack_login_fail,
     pack_login_ok,
     pack_move_timed,
     pack_overview,
     pack_say,
     pack_spectate,
+    pack_spectating,
+    pack_stat_change,
     pack_step,
     pack_teleport,
     pack_world,
 )
-from iocp.game.terrain import Terrain
+from iocp.game.terrain import MAX_SIZE, Terrain
 from iocp.game.world import World
 from stage import shipped_kinds
 
@@ -120,13 +127,15 @@ def test_values_of_the_own_piece_and_the_words_of_the_dead():
 
 def test_the_overview_replaces_what_it_is_about_and_nothing_else():
     model = Model()
+    model.told(pack_world(200, 7, 0, 0, 0), 0.0)
     model.told(pack_overview(1, 0, 99, [(3, 1, 0), (50, 2, 7)]), 0.0)
     model.told(pack_overview(1, 100, 400, [(100, 9, 9)]), 0.0)
     model.told(pack_overview(1, 0, 49, [(4, 1, 1)]), 0.0)
     assert model.cells == {4: (1, 1), 50: (2, 7), 100: (9, 9)}
     # Another server, another size.
+    model.told(pack_world(400, 7, 0, 0, 0), 0.0)
     model.told(pack_overview(2, 0, 10, [(1, 1, 0)]), 0.0)
-    assert model.cells == {1: (1, 0)}
+    assert model.cells == {1: (1, 0)} and model.odd == 0
 
 
 def test_a_refused_spectator_knows_why():
@@ -150,6 +159,69 @@ def test_no_bytes_of_a_server_are_too_odd_for_a_model(bodies):
     model = Model()
     for body in bodies:
         model.told(bytes([len(body) + 1]) + body, 0.0)
+
+
+@pytest.mark.parametrize("size", [0, MAX_SIZE + 1, 65_535])
+def test_a_world_of_a_size_that_there_is_not_changes_nothing(size):
+    model = Model()
+    model.told(pack_world(size, 7, 0, 0, 0), 0.0)
+    assert (model.odd, model.world, model.explored) == (1, None, None)
+
+
+@pytest.mark.parametrize("size", [None, 100, 300])
+def test_an_overview_of_other_cells_than_the_boards_changes_nothing(size):
+    model = Model()
+    if size is not None:
+        model.told(pack_world(size, 7, 0, 0, 0), 0.0)
+    model.told(pack_overview(1, 0, 99, [(3, 1, 0)]), 0.0)
+    model.told(pack_overview(255, 0, 99, [(3, 1, 0)]), 0.0)
+    assert model.odd == 2 and not model.cells
+
+
+def test_a_level_that_there_is_not_is_the_highest_one():
+    model = Model()
+    model.told(pack_login_ok(1, 0, 0, 100, 32_767, 0), 0.0)
+    assert model.me.level == MOST_LEVEL and model.level_progress == 0
+    model.told(pack_enter(2, encode_name("ben"), 0, 1, 1), 0.0)
+    for id in (1, 2):
+        model.told(pack_stat_change(id, 1, 1, 32_767, 0), 0.0)
+    assert model.me.level == model.others[2].level == MOST_LEVEL and not model.log
+
+
+def test_no_text_of_a_server_reaches_the_terminal_as_a_command_to_it():
+    model = Model()
+    model.told(pack_enter(2, b"\x1b[2J\x9b\r\n\0\0\0", 0, 1, 1), 0.0)
+    model.told(pack_chat(2, "\x1b]0;안녕\x07"), 0.0)
+    model.told(pack_login_fail(1, "\x1b[31m no"), 0.0)
+    model.told(pack_spectating(False, "no\x1b\u202e"), 0.0)
+    texts = [model.others[2].name, model.others[2].said, *model.log[0][:2], model.failed.text, model.spectate_refusal]
+    assert all(text.isprintable() for text in texts)
+    assert model.others[2].said == "?]0;안녕?" and model.failed.text == "?[31m no" and model.spectate_refusal == "no??"
+
+
+def test_obstacles_that_were_made_for_the_server_before_are_not_this_ones(monkeypatch):
+    model, go_on = Model(), threading.Event()
+    obstacles = Obstacles(model)
+    seeded = Terrain.seeded
+
+    def slow(size, seed, percent):
+        if seed == 1:
+            assert go_on.wait(20)
+        return seeded(size, seed, percent)
+
+    monkeypatch.setattr(Terrain, "seeded", slow)
+    model.told(pack_world(30, 7, 10, 1, seeded(30, 1, 10).checksum), 0.0)
+    obstacles.poll(0.0)
+    second = seeded(30, 2, 10)
+    model.told(pack_world(30, 7, 10, 2, second.checksum), 0.0)
+    obstacles.poll(0.0)
+    go_on.set()
+    for thread in threading.enumerate():
+        if thread.name == "obstacles":
+            thread.join(20)
+    obstacles.poll(0.0)
+    obstacles.poll(0.0)
+    assert model.terrain.checksum == second.checksum and obstacles.why == "" and not model.log
 
 
 # Walking, without a network
@@ -213,6 +285,13 @@ def test_a_click_on_what_cannot_be_reached_leads_nowhere(goal):
     assert not track.walk.go(track.model, goal)
     track.run(1)
     assert track.place == (0, 0) and not track.steps
+
+
+def test_a_click_while_one_stands_beside_the_known_board_leads_nowhere():
+    track = Track(MAZE, (0, 0))
+    for x, y in ((100, 0), (0, 6), (-1, 0)):
+        track.model.told(pack_move_timed(1, x, y, 0), 0.0)
+        assert not track.walk.go(track.model, (0, 1)) and track.walk.goal is None
 
 
 def test_a_tap_is_one_step_and_a_held_key_is_many_until_it_is_up():

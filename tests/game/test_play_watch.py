@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import threading
 
 import pytest
@@ -78,6 +79,43 @@ class Watch:
         self.watchdog.cancel()
         os.close(self.ours)
         return code
+
+
+GROUPS = """
+import fcntl, os, sys, termios
+from iocp.game.play.terminal import Terminal
+
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+print("in front", Terminal().live, flush=True)
+child = os.fork()
+if not child:
+    os.setpgid(0, 0)
+    with Terminal() as terminal:
+        print("behind", terminal.live, flush=True)
+    os._exit(0)
+_, status = os.waitpid(child, os.WUNTRACED)
+print("stopped", os.WIFSTOPPED(status), flush=True)
+os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+print("into a file", Terminal().live, file=sys.stderr, flush=True)
+"""
+
+
+@pytest.mark.skipif(WINDOWS, reason="no pseudo-terminals there")
+def test_keys_are_read_only_by_who_is_in_front_and_shows_the_board_there():
+    import pty
+
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([sys.executable, "-c", GROUPS], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    said = b""
+    try:
+        while data := os.read(ours, 1024):
+            said += data
+    except OSError:
+        pass  # Linux says EIO when the other side is closed.
+    os.close(ours)
+    assert process.wait(TIMEOUT) == 0, said.decode()
+    assert said.decode().split("\r\n")[:4] == ["in front True", "behind False", "stopped False", "into a file False"]
 
 
 @pytest.mark.skipif(WINDOWS, reason="no pseudo-terminals there")

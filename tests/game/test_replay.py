@@ -413,3 +413,13 @@ def events_so_far(path):
             return list(reader)
     except RecordingError:
         return []  # Not even its header is there yet.
+
+
+def test_a_server_whose_handlers_may_overlap_is_refused_before_anything_is_recorded(tmp_path, backend):
+    path = tmp_path / "game.rec"
+    game, writer = server_on(path)
+    server = iocp.Server(game, backend=backend, framing=FRAMING, concurrent=True)
+    with pytest.raises(ValueError, match="concurrent=False"):
+        server.start()
+    assert not server.running and not game._recording
+    writer.close()

@@ -9,8 +9,10 @@ from boards import Game, kind
 from chess_client import ChessClient
 from commands import run, stop
 from iocp.game.protocol import MAX_PACKET, Overview, Spectating, pack_logout, pack_spectate, pack_step, parse_server
+from iocp.game.server import SPECTATE_EVERY
 from iocp.game.survey import BUDGET, MOST_ACROSS, MOST_PACKETS, SWEEP_EVERY, cell_shift
-from iocp.game.world import World
+from iocp.game.violation import Violation
+from iocp.game.world import Refusal, World
 from stage import STONE
 
 
@@ -86,16 +88,46 @@ def test_no_more_spectators_than_allowed_until_one_leaves_or_has_seen_enough():
     game.send(carl, pack_spectate(True))
     assert [packet for packet in game.told(carl) if isinstance(packet, Spectating)] == [Spectating(False, "no more than 2 may spectate at once")]
     # One who asks again takes no second place.
+    game.run(SPECTATE_EVERY)
     game.send(anna, pack_spectate(True), pack_spectate(False))
     assert [packet for packet in game.told(anna) if isinstance(packet, Spectating)] == [Spectating(True, ""), Spectating(False, "")]
     game.send(carl, pack_spectate(True))
     assert game.told(carl)[-1] == Spectating(True, "")
     game.send(ben, pack_logout())
+    game.told(ben)
+    game.run(SPECTATE_EVERY)
     game.send(anna, pack_spectate(True))
     assert game.told(anna)[-1] == Spectating(True, "")
     game.run(2)
     assert not any(isinstance(packet, Overview) for packet in game.told(ben))
     assert picture(game.told(anna)) == picture(game.told(carl)) == truth(game.world)
+
+
+def test_who_asks_too_soon_is_not_let_in_but_may_always_ask_for_no_more():
+    game = game_of(spectators=1)
+    anna, ben = spectate(game, "anna"), game.login("ben", knows=3)
+    refused = game.server.counts.refused
+    # Who is in stays in.
+    game.send(anna, pack_spectate(True))
+    assert game.told(anna) == [Spectating(True, "")] and refused[Refusal.TOO_FAST] == 1
+    game.send(ben, pack_spectate(True))
+    game.send(anna, pack_spectate(False))
+    game.send(ben, pack_spectate(True))
+    assert [packet for packet in game.told(anna) if isinstance(packet, Spectating)] == [Spectating(False, "")]
+    assert [packet.text for packet in game.told(ben) if isinstance(packet, Spectating)] == [
+        "no more than 1 may spectate at once", "asked too soon: ask again in 0.5 s",
+    ]  # fmt: skip
+    assert refused[Refusal.TOO_FAST] == 2 and not game.server.survey.spectators
+    game.run(SPECTATE_EVERY)
+    game.send(ben, pack_spectate(True))
+    assert game.told(ben)[-1] == Spectating(True, "")
+
+
+def test_who_asks_as_fast_as_it_can_is_cut():
+    game = game_of(spectators=1)
+    anna = spectate(game, "anna")
+    game.send(anna, *[pack_spectate(True)] * 110)
+    assert game.server.counts.violations == {Violation.CHEATING: 1} and not game.server.survey.spectators
 
 
 def test_whoever_takes_over_a_name_does_not_take_over_its_place_among_the_spectators():
