@@ -102,7 +102,7 @@ WINE_SERVERS = [
 BASE = ("uvloop", "winloop")
 AIM_OF_BASE = {1: 1.3, 2: 1.6}
 """Of what uvloop holds on one CPU, by the CPUs that the server may use."""
-WINE_START = 300
+WINE_START = 1_000
 REPEATS = 3
 """Times that a trial is made, if it is missed and was disturbed."""
 
