@@ -9,7 +9,7 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from .kinds import SCRIPTS
 from .layout import MAX_NAME
@@ -101,12 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return play(
             PlayOptions(
-                host=options.host,
-                port=options.port,
-                name=_own_name(options.name_encoding) if options.name is None else options.name,
-                name_encoding=options.name_encoding,
-                backend=options.backend,
-                map_file=options.map,
+                **_seat(options),
                 font=options.font,
                 size=options.size,
                 shot=options.shot,
@@ -119,12 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return watch(
             WatchOptions(
-                host=options.host,
-                port=options.port,
-                name=_own_name(options.name_encoding) if options.name is None else options.name,
-                name_encoding=options.name_encoding,
-                backend=options.backend,
-                map_file=options.map,
+                **_seat(options),
                 seconds=options.seconds,
             )
         )
@@ -146,6 +136,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             backend=options.backend,
         )
     )
+
+
+def _seat(options: argparse.Namespace) -> dict[str, Any]:
+    """What `play` and `watch` have in common: where to, and as whom."""
+    return {
+        "host": options.host,
+        "port": options.port,
+        "name": _own_name(options.name_encoding) if options.name is None else options.name,
+        "name_encoding": options.name_encoding,
+        "backend": options.backend,
+        "map_file": options.map,
+    }
 
 
 def _parser() -> argparse.ArgumentParser:
