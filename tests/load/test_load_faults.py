@@ -122,11 +122,12 @@ def test_connection_that_ends_or_talks_garbage_is_an_error(play: Play, fault, na
 def test_players_who_are_due_all_the_time_are_cut(play: Play) -> None:
     """So one of them is due in the very turn that sees the end of its connection."""
     with ChessServer(Faults(after_login=cut_in_the_middle)) as server:
-        report = play(server.port, clients=20, rate=1000, duration=60.0)
+        # A server in Python answers a login late while it is flooded so; that is not what is looked at.
+        report = play(server.port, clients=8, rate=1000, duration=60.0, timeout=60.0)
     assert report.outcome.ended_early
     # Closed over moves that it had not read, a connection is reset, and what it was told last is lost with that.
     cut = {name: count for name, count in report.errors.items() if name.startswith(("closed by", "reset by"))}
-    assert sum(cut.values()) == 20, report.errors
+    assert sum(cut.values()) == 8, report.errors
 
 
 def test_refused_login_is_told_with_the_server_s_words(play: Play) -> None:
