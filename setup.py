@@ -28,7 +28,9 @@ C_SOURCES = {
     "win32": ["src/port/win32.c", "src/port/win32_socket.c", "src/port/win32_process.c"],
     "linux": [
         "src/port/port_linux.c",
+        "src/port/posted.c",
         "src/port/endpoint.c",
+        "src/port/acceptor.c",
         "src/port/poller_epoll.c",
         "src/port/poller_uring.c",
         "src/port/system_linux.c",

@@ -21,7 +21,8 @@ import iocp
 from iocp._iocpcore import raise_open_files
 
 from .board import Board, Mark, Meter, Scene
-from .player import Player, Players
+from .player import Player
+from .players import Players
 from .protocol import O_PLAYER
 from .server import FRAMING
 from .terrain import Terrain

@@ -31,6 +31,7 @@ include "_iocpcore/connect.pxi"     # outgoing connections
 include "_iocpcore/stats.pxi"       # a snapshot of the counters
 include "_iocpcore/backend.pxi"     # which port works here, and which was asked for
 include "_iocpcore/settings.pxi"    # what the program asked for, checked
+include "_iocpcore/latch.pxi"       # what a signal handler may set
 include "_iocpcore/engine.pxi"      # class Engine
 include "_iocpcore/stop.pxi"        # the ends of a worker and of an engine
 include "_iocpcore/server.pxi"      # class Server, class Client

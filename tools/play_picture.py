@@ -30,7 +30,7 @@ from iocp.game.play.model import Model
 from iocp.game.play.obstacles import Obstacles
 from iocp.game.play.play import FILM_FRAMES, arrive
 from iocp.game.play.window import Window
-from iocp.game.player import Players
+from iocp.game.players import Players
 from iocp.game.protocol import O_PLAYER, pack_attack, pack_login, pack_say
 from iocp.game.server import FRAMING
 

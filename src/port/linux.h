@@ -139,11 +139,20 @@ struct endpoint *endpoint_new(int fd, int family);
 void endpoint_cancel_all(struct endpoint *e);
 void endpoint_free(struct endpoint *e);
 
+/* acceptor.c: give waiting AcceptEx what has come, and cancel those that `overlapped` names (NULL: all). With e's lock held. */
+void acceptor_accept(struct endpoint *e);
+int acceptor_cancel(struct endpoint *e, OVERLAPPED *overlapped);
+
+/* posted.c: 0 or an error code; up to `room` of the packets posted; whether there are any. */
+int posted_init(struct port *port);
+ULONG posted_take(struct port *port, LPOVERLAPPED_ENTRY entries, ULONG room);
+int posted_any(const struct port *port);
+/* Only what a signal handler may do: have some thread dequeue a packet with port->routed_key. */
+void port_signal(struct port *port);
+
 /* port_linux.c: queue the completion of an operation and wake the lane's thread if it sleeps. */
 void lane_complete(struct lane *lane, OVERLAPPED *overlapped, ULONG_PTR key, int error, size_t bytes);
 void lane_wake(struct lane *lane);
-/* Only what a signal handler may do: have some thread dequeue a packet with port->routed_key. */
-void port_signal(struct port *port);
 /* Have the poller watch e from now on, on whichever thread this is. 0 or an error code. */
 int lane_watch(struct endpoint *e);
 

@@ -1,5 +1,5 @@
 /*
- * The port itself: its lanes, the packets posted to it, and the wait.
+ * The port itself: its lanes, and the wait.
  *
  * One lane for each thread that may wait. A completion belongs to the lane of its socket; a posted packet belongs to nobody and
  * is taken by whoever comes first. A thread that is about to sleep says so (LANE_ASLEEP) and then looks once more at both
@@ -13,8 +13,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-enum { POSTED_FIRST_SIZE = 256 };
 
 /* Threads and lanes have numbers that are never used again: a thread may outlive its port, and a new lane may get an old one's
  * address. */
@@ -130,11 +128,9 @@ HANDLE port_create(int backend, DWORD threads)
 #endif
     if (backend == PORT_EPOLL)
         port->poller = &epoll_poller;
-    port->posted = malloc(POSTED_FIRST_SIZE * sizeof *port->posted);
-    port->posted_size = POSTED_FIRST_SIZE;
-    if (!port->poller || !port->posted) {
-        WSASetLastError(port->poller ? ENOMEM : ENOSYS);
-        free(port->posted);
+    error = !port->poller ? ENOSYS : posted_init(port);
+    if (error) {
+        WSASetLastError(error);
         free(port);
         return NULL;
     }
@@ -257,84 +253,7 @@ int closesocket(SOCKET s)
     return 0;
 }
 
-/* ---- posting ---- */
-
-/* Make room for one more. With the lock held. */
-static int grow_posted(struct port *port, size_t count)
-{
-    OVERLAPPED_ENTRY *larger;
-
-    if (count < port->posted_size)
-        return 1;
-    larger = malloc(2 * port->posted_size * sizeof *larger);
-    if (!larger)
-        return 0;
-    for (size_t i = 0; i < count; i++)
-        larger[i] = port->posted[(port->posted_first + i) & (port->posted_size - 1)];
-    free(port->posted);
-    port->posted = larger;
-    port->posted_first = 0;
-    port->posted_size *= 2;
-    return 1;
-}
-
-BOOL PostQueuedCompletionStatus(HANDLE handle, DWORD bytes, ULONG_PTR key, LPOVERLAPPED overlapped)
-{
-    struct port *port = handle;
-    size_t count;
-
-    mutex_lock(&port->lock);
-    count = atomic_load(&port->posted_count);
-    if (!grow_posted(port, count)) {
-        mutex_unlock(&port->lock);
-        WSASetLastError(ENOMEM);
-        return FALSE;
-    }
-    port->posted[(port->posted_first + count) & (port->posted_size - 1)] = (OVERLAPPED_ENTRY){key, overlapped, 0, bytes};
-    atomic_store(&port->posted_count, count + 1);
-    mutex_unlock(&port->lock);
-    for (DWORD i = 0; i < port->lane_count; i++) {
-        struct lane *lane = &port->lanes[i];
-        if (atomic_load(&lane->state) == LANE_ASLEEP) {
-            lane_wake(lane);
-            break;
-        }
-    }
-    return TRUE;
-}
-
-void port_signal(struct port *port)
-{
-    uint64_t one = 1;
-    atomic_store(&port->signalled, 1);
-    for (DWORD i = 0; i < port->lane_count; i++) {
-        ssize_t written = write(port->lanes[i].wake, &one, sizeof one);
-        (void)written;
-    }
-}
-
 /* ---- waiting ---- */
-
-static ULONG take_posted(struct port *port, LPOVERLAPPED_ENTRY entries, ULONG room)
-{
-    ULONG taken = 0;
-    size_t count;
-
-    if (room && atomic_load(&port->signalled) && atomic_exchange(&port->signalled, 0))
-        entries[taken++] = (OVERLAPPED_ENTRY){port->routed_key, NULL, 0, 0};
-    if (!atomic_load(&port->posted_count))
-        return taken;
-    mutex_lock(&port->lock);
-    count = atomic_load(&port->posted_count);
-    while (taken < room && count) {
-        entries[taken++] = port->posted[port->posted_first];
-        port->posted_first = (port->posted_first + 1) & (port->posted_size - 1);
-        count--;
-    }
-    atomic_store(&port->posted_count, count);
-    mutex_unlock(&port->lock);
-    return taken;
-}
 
 static ULONG take_ready(struct lane *lane, LPOVERLAPPED_ENTRY entries, ULONG room)
 {
@@ -391,7 +310,7 @@ static int nothing_queued(struct lane *lane)
     mutex_lock(&lane->lock);
     nothing = !lane->ready && !lane->watch_mail && !lane->close_mail;
     mutex_unlock(&lane->lock);
-    return nothing && !atomic_load(&lane->port->posted_count) && !atomic_load(&lane->port->signalled);
+    return nothing && !posted_any(lane->port);
 }
 
 static PORT_THREAD_LOCAL int64_t wait_until; /* 0: the next wait has no end but its own */
@@ -435,10 +354,10 @@ BOOL GetQueuedCompletionStatusEx(HANDLE handle, LPOVERLAPPED_ENTRY entries, ULON
         atomic_store(&lane->state, LANE_RUNNING);
         read_mail(lane);
         /* Neither queue can starve the other, not even when packets are taken one at a time. */
-        *removed = take_posted(port, entries, count > 1 ? count / 2 : (lane->turn ^= 1));
+        *removed = posted_take(port, entries, count > 1 ? count / 2 : (lane->turn ^= 1));
         *removed += take_ready(lane, entries + *removed, count - *removed);
         if (*removed < count)
-            *removed += take_posted(port, entries + *removed, count - *removed);
+            *removed += posted_take(port, entries + *removed, count - *removed);
         if (*removed)
             return TRUE;
         if (error) {

@@ -6,7 +6,8 @@ import socket
 
 import iocp
 import pytest
-from iocp.game.player import NOWHERE, Players, Seen
+from iocp.game.player import NOWHERE, Seen
+from iocp.game.players import Players
 from iocp.game.kinds import SCRIPTS, Kind, read_scripts
 from iocp.game.names import encode_name
 from iocp.game.protocol import (
