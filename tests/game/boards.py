@@ -64,3 +64,11 @@ def put(world, number, x, y):
     if sector.asleep is None:
         sector.asleep = {}
     sector.asleep[number] = None
+
+
+def game_of(source, at=(10, 10), size=40, monsters=1, terrain=None, **options):
+    """A game with monsters of one kind; the first stands at `at`."""
+    world = World(size, 3, terrain=terrain, **options)
+    world.populate(monsters, [kind("test", source)])
+    put(world, 0, *at)
+    return Game(world)
