@@ -7,9 +7,11 @@ import getpass
 import logging
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
+
+from iocp.argument import number, whole
 
 from .kinds import SCRIPTS
 from .layout import MAX_NAME
@@ -161,7 +163,7 @@ def _parser() -> argparse.ArgumentParser:
 
     serve = commands.add_parser("serve", help="run the server until Ctrl-C or SIGTERM")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
-    serve.add_argument("--port", type=_whole(0, 65535), default=PORT, help="0: a free one (default %(default)s)")
+    serve.add_argument("--port", type=whole(0, 65535), default=PORT, help="0: a free one (default %(default)s)")
     _common(serve, world=_SERVE_WORLD, obstacles_percent=0, npcs=0)
     kind = serve.add_mutually_exclusive_group()
     kind.add_argument(
@@ -175,14 +177,14 @@ def _parser() -> argparse.ArgumentParser:
         help="of names on the wire; cp949 for clients that send Korean in that code page (default %(default)s)",
     )
     serve.add_argument(
-        "--move-interval", type=_number(0, 60), default=0.1, metavar="SECONDS",
+        "--move-interval", type=number(0, 60), default=0.1, metavar="SECONDS",
         help="that one tile takes a player at least; 0 for no limit, as the lab clients need (default %(default)g)",
     )  # fmt: skip
     serve.add_argument(
-        "--players", type=_whole(1, 1_000_000), metavar="N", help="on the board at once (default: as many as connect)"
+        "--players", type=whole(1, 1_000_000), metavar="N", help="on the board at once (default: as many as connect)"
     )
     serve.add_argument(
-        "--spectators", type=_whole(0, 10_000), default=0, metavar="N",
+        "--spectators", type=whole(0, 10_000), default=0, metavar="N",
         help="players who may look at the whole board at once, as the client does when it is zoomed out (default: none)",
     )  # fmt: skip
     serve.add_argument("--scripts", type=Path, metavar="DIR", help="the monsters' scripts (default: the game's own four kinds)")
@@ -192,10 +194,10 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     serve.add_argument("--record", type=Path, metavar="FILE", help="write all input to FILE, for iocp-chess replay")
     serve.add_argument(
-        "--metrics", type=_whole(0, 65535), metavar="PORT", help="serve the numbers to Prometheus; 0: a free port"
+        "--metrics", type=whole(0, 65535), metavar="PORT", help="serve the numbers to Prometheus; 0: a free port"
     )
     serve.add_argument(
-        "--status", type=_number(0, 86_400), default=0.0, metavar="SECONDS",
+        "--status", type=number(0, 86_400), default=0.0, metavar="SECONDS",
         help="print a status line so often; on a terminal there is a live one anyway (default: none)",
     )  # fmt: skip
     serve.add_argument("--show", action="store_true", help="show the board in the terminal")
@@ -207,10 +209,10 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--verbose", action="store_true", help="log every login and leave")
 
     demo = commands.add_parser("demo", help="a server with scripted players, shown in the terminal")
-    demo.add_argument("--players", type=_whole(1, 10_000), default=40, help="(default %(default)s)")
-    demo.add_argument("--seconds", type=_number(0.1, 1e6), default=30.0, help="(default %(default)g)")
+    demo.add_argument("--players", type=whole(1, 10_000), default=40, help="(default %(default)s)")
+    demo.add_argument("--seconds", type=number(0.1, 1e6), default=30.0, help="(default %(default)g)")
     demo.add_argument(
-        "--rate", type=_number(0, 1000), default=2.0, help="moves per second and player (default %(default)g)"
+        "--rate", type=number(0, 1000), default=2.0, help="moves per second and player (default %(default)g)"
     )
     _common(demo, world=_DEMO_WORLD, obstacles_percent=8, npcs=25)
 
@@ -221,19 +223,19 @@ def _parser() -> argparse.ArgumentParser:
     play.add_argument("--shot", type=Path, metavar="FILE.png", help="no window: write a picture of the last frame, and leave")
     play.add_argument("--film", type=Path, metavar="DIR", help="no window: write every frame to DIR/frame-00001.png ..., and leave")
     play.add_argument(
-        "--frames", type=_whole(1, 1_000_000), metavar="K",
+        "--frames", type=whole(1, 1_000_000), metavar="K",
         help=f"how many are drawn for --shot (30 a second; default {_SHOT_FRAMES}) or --film (15 a second; default {_FILM_FRAMES})",
     )  # fmt: skip
 
     watch = commands.add_parser("watch", help="the board around the player as text, in the terminal")
     _client(watch)
-    watch.add_argument("--seconds", type=_number(0.1, 1e9), default=math.inf, help="how long (default: until Ctrl-C)")
+    watch.add_argument("--seconds", type=number(0.1, 1e9), default=math.inf, help="how long (default: until Ctrl-C)")
     return parser
 
 
 def _client(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="of the server (default %(default)s)")
-    parser.add_argument("--port", type=_whole(1, 65535), default=PORT, help="(default %(default)s)")
+    parser.add_argument("--port", type=whole(1, 65535), default=PORT, help="(default %(default)s)")
     parser.add_argument("--name", help="of the player: 1 to 10 bytes (default: your name on this computer)")
     parser.add_argument(
         "--name-encoding", choices=("utf-8", "cp949"), default="utf-8",
@@ -258,24 +260,24 @@ def _own_name(encoding: str) -> str:
 
 def _common(parser: argparse.ArgumentParser, world: int, obstacles_percent: int, npcs: int) -> None:
     parser.add_argument(
-        "--world", type=_whole(1, MAX_SIZE), metavar="N", help=f"tiles along a side (default {world})"
+        "--world", type=whole(1, MAX_SIZE), metavar="N", help=f"tiles along a side (default {world})"
     )
-    parser.add_argument("--view", type=_whole(1, MAX_VIEW), default=7, metavar="N", help="how far players see, in tiles (default %(default)s)")
+    parser.add_argument("--view", type=whole(1, MAX_VIEW), default=7, metavar="N", help="how far players see, in tiles (default %(default)s)")
     parser.add_argument(
-        "--crowd", type=_whole(0, 100_000), default=200, metavar="N",
+        "--crowd", type=whole(0, 100_000), default=200, metavar="N",
         help="the most pieces one player is told of, nearest first; 0 for no limit (default %(default)s)",
     )  # fmt: skip
     obstacles = parser.add_mutually_exclusive_group()
     obstacles.add_argument(
-        "--obstacles", type=_whole(0, 50), default=obstacles_percent, metavar="PERCENT",
+        "--obstacles", type=whole(0, 50), default=obstacles_percent, metavar="PERCENT",
         help="of the tiles, placed by the seed (default %(default)s)",
     )  # fmt: skip
     obstacles.add_argument(
         "--map", type=Path, metavar="FILE", help="a square map of obstacles: a PNG (dark tiles), or text of # and ."
     )
-    parser.add_argument("--npcs", type=_whole(0, 1_000_000), default=npcs, metavar="N", help="monsters (default %(default)s)")
-    parser.add_argument("--seed", type=_whole(-(2**31), 2**31 - 1), default=1, help="of all that is random (default %(default)s)")
-    parser.add_argument("--workers", type=_whole(0, 1024), default=0, metavar="N", help="threads; 0: one for each core")
+    parser.add_argument("--npcs", type=whole(0, 1_000_000), default=npcs, metavar="N", help="monsters (default %(default)s)")
+    parser.add_argument("--seed", type=whole(-(2**31), 2**31 - 1), default=1, help="of all that is random (default %(default)s)")
+    parser.add_argument("--workers", type=whole(0, 1024), default=0, metavar="N", help="threads; 0: one for each core")
     parser.add_argument(
         "--backend", choices=("iocp", "io_uring", "epoll"), help="default: the best that works here, or IOCP_BACKEND"
     )
@@ -291,29 +293,3 @@ def _pixels(text: str) -> tuple[int, int]:
     if not (560 <= size[0] <= 16_384 and 360 <= size[1] <= 16_384):
         raise argparse.ArgumentTypeError(f"must be WIDTHxHEIGHT, from 560x360 to 16384x16384, not {text!r}")
     return size
-
-
-def _whole(least: int, most: int) -> Callable[[str], int]:
-    def whole(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = least - 1
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"must be a whole number from {least} to {most}, not {text!r}")
-        return value
-
-    return whole
-
-
-def _number(least: float, most: float) -> Callable[[str], float]:
-    def number(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"must be a number from {least:g} to {most:g}, not {text!r}")
-        return value
-
-    return number

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from ..argument import number, whole
 from .settings import MAX_CLIENTS, MAX_PROCESSES, Stage
 
 _EXAMPLES: Final = """examples:
@@ -43,7 +42,7 @@ def parser_of_command() -> argparse.ArgumentParser:
 
     echo = scenarios.add_parser("echo", help="packets to any server that sends them back")
     _common(echo, rate=None)
-    echo.add_argument("--size", type=_whole(2, 1 << 20), default=16, metavar="S", help="bytes of a packet (default %(default)s)")
+    echo.add_argument("--size", type=whole(2, 1 << 20), default=16, metavar="S", help="bytes of a packet (default %(default)s)")
     echo.add_argument("--length-bytes", type=int, choices=(1, 2, 4), default=1, help="of the length field (default %(default)s)")
     echo.add_argument("--big-endian", action="store_true", help="byte order of the length field")
     echo.add_argument("--body-length", action="store_true", help="the length does not count its own field")
@@ -56,17 +55,17 @@ def parser_of_command() -> argparse.ArgumentParser:
 
 def _common(parser: argparse.ArgumentParser, rate: float | None) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="(default %(default)s)")
-    parser.add_argument("--port", type=_whole(1, 65535), required=True)
-    parser.add_argument("--clients", type=_whole(1, MAX_CLIENTS), metavar="N", help="players (default 100)")
+    parser.add_argument("--port", type=whole(1, 65535), required=True)
+    parser.add_argument("--clients", type=whole(1, MAX_CLIENTS), metavar="N", help="players (default 100)")
     parser.add_argument(
         "--rate",
-        type=_number(0, 100_000),
+        type=number(0, 100_000),
         default=rate,
         metavar="R",
         help="sends per second and player, on an open schedule" + (" (default %(default)g)" if rate else " (default: --window)"),
     )
     parser.add_argument(
-        "--window", type=_whole(0, 4096), default=0, metavar="W", help="keep W sends under way for each player instead of a schedule"
+        "--window", type=whole(0, 4096), default=0, metavar="W", help="keep W sends under way for each player instead of a schedule"
     )
     parser.add_argument(
         "--duration", type=_seconds, metavar="T", help="measured seconds, after all players have come (default 30)"
@@ -79,7 +78,7 @@ def _common(parser: argparse.ArgumentParser, rate: float | None) -> None:
     )
     parser.add_argument(
         "--processes",
-        type=_whole(1, MAX_PROCESSES),
+        type=whole(1, MAX_PROCESSES),
         default=1,
         metavar="P",
         help="generators that share the players, each with a processor's worth of sending (default %(default)s)",
@@ -97,7 +96,7 @@ def _common(parser: argparse.ArgumentParser, rate: float | None) -> None:
     )
     parser.add_argument(
         "--lateness",
-        type=_number(1, 1e6),
+        type=number(1, 1e6),
         default=10.0,
         metavar="MS",
         help="of the generator's sends, 99th percentile, above which the run is invalid (default %(default)g)",
@@ -111,55 +110,29 @@ def _common(parser: argparse.ArgumentParser, rate: float | None) -> None:
 def _search(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("search for the most players that hold the objectives")
     group.add_argument("--find-max", action="store_true", default=None, help="search, instead of one run; needs --slo with a time")
-    group.add_argument("--start", type=_whole(1, MAX_CLIENTS), metavar="N", help="players of the first step (default 100)")
-    group.add_argument("--limit", type=_whole(1, MAX_CLIENTS), metavar="N", help="never more players (default: what this machine can do)")
+    group.add_argument("--start", type=whole(1, MAX_CLIENTS), metavar="N", help="players of the first step (default 100)")
+    group.add_argument("--limit", type=whole(1, MAX_CLIENTS), metavar="N", help="never more players (default: what this machine can do)")
     group.add_argument("--step-hold", type=_seconds, metavar="T", help="measured seconds of a step (default 10)")
     group.add_argument(
-        "--settle", type=_number(0, 1e6), metavar="T", help="seconds between the arrival of players and the measurement (default 2)"
+        "--settle", type=number(0, 1e6), metavar="T", help="seconds between the arrival of players and the measurement (default 2)"
     )
-    group.add_argument("--precision", type=_number(0, 100), metavar="PERCENT", help="of the interval at the end (default 3)")
+    group.add_argument("--precision", type=number(0, 100), metavar="PERCENT", help="of the interval at the end (default 3)")
     group.add_argument(
         "--confirm",
-        type=_whole(1, 100),
+        type=whole(1, 100),
         metavar="N",
         help="confirmations of the result, each of --duration seconds (default: three steps), all but the first with new"
         " connections (default 2)",
     )
 
 
-def _whole(least: int, most: int) -> Callable[[str], int]:
-    def whole(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = least - 1
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"must be a whole number from {least} to {most}, not {text!r}")
-        return value
-
-    return whole
-
-
-def _number(least: float, most: float) -> Callable[[str], float]:
-    def number(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"must be a number from {least:g} to {most:g}, not {text!r}")
-        return value
-
-    return number
-
-
 def _seconds(text: str) -> float:
     """Seconds, with or without the unit."""
-    return _number(0.01, 1e6)(text.removesuffix("s"))
+    return number(0.01, 1e6)(text.removesuffix("s"))
 
 
 def _per_second(text: str) -> float:
-    return _number(0.001, 1e6)(text.removesuffix("/s"))
+    return number(0.001, 1e6)(text.removesuffix("/s"))
 
 
 def _stages(text: str) -> tuple[Stage, ...]:
@@ -168,7 +141,7 @@ def _stages(text: str) -> tuple[Stage, ...]:
         clients, colon, seconds = part.partition(":")
         if not colon:
             raise argparse.ArgumentTypeError(f"must be players and seconds, such as 1000:10,2000:10, not {part!r}")
-        found.append(Stage(_whole(1, MAX_CLIENTS)(clients), _seconds(seconds)))
+        found.append(Stage(whole(1, MAX_CLIENTS)(clients), _seconds(seconds)))
     return tuple(found)
 
 
