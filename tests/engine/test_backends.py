@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import socket
@@ -172,3 +173,46 @@ def test_io_uring_denied_falls_back_to_epoll_and_says_why() -> None:
         assert child.output[3].startswith("report ('io_uring', False, " + repr(cause)[0])
         assert child.output[4].startswith(f"forced backend='io_uring' does not work here: {cause}")
         assert "\nbackend: epoll\n" in said and f"io_uring  does not work: {cause}" in said
+
+
+# ---- the finer wait of epoll denied, as kernels before 5.11 and containers do that do not know it ----
+
+
+COARSE = """
+import sys
+
+if not deny_system_call(441, None, ERROR):  # epoll_pwait2
+    print("no seccomp here")
+    sys.exit()
+
+import iocp, resource, socket, threading, time
+
+class Echo(iocp.Handler):
+    def on_packet(self, session, packet):
+        session.send(packet)
+
+with iocp.Server(Echo(), backend="epoll", workers=1) as server:
+    with socket.create_connection(server.address) as peer:
+        peer.sendall(b"\\2x")
+        print("echo", peer.recv(2))
+    rung, began = threading.Event(), time.monotonic()
+    server.call_later(0.25, rung.set)
+    print("timer", rung.wait(30), time.monotonic() - began >= 0.25)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    before = used.ru_utime + used.ru_stime
+    rung.clear()
+    server.call_later(0.5, rung.set)
+    rung.wait(30)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    print("slept", used.ru_utime + used.ru_stime - before < 0.25)
+"""
+
+
+@linux_x86_64
+@pytest.mark.parametrize("error", [errno.EPERM, errno.ENOSYS], ids=["EPERM", "ENOSYS"])
+def test_epoll_without_its_finer_wait_still_serves_and_sleeps_between_timers(error: int) -> None:
+    with Child(DENY + COARSE.replace("ERROR", str(error))) as child:
+        code = child.finish()
+        if child.output[0] == "no seccomp here":
+            pytest.skip("seccomp is not allowed here")
+        assert (code, child.output) == (0, ["echo b'\\x02x'", "timer True True", "slept True"])
