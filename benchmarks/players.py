@@ -295,7 +295,7 @@ def table(kept: dict[str, Any]) -> str:
     heads += ["packets per send", "generator CPU", "notes"]
     for world in dict.fromkeys(result["world"] for result in kept["results"]):
         here = [result for result in kept["results"] if result["world"] == world]
-        base = next((result["held"] for result in here if result["server"] in BASE), 0)
+        base = next((result for result in here if result["server"] in BASE and result["held"]), None)
         aim = "" if kept["wine"] else f"; aim {here[0]['aim']:,}"
         lines = [
             f"**{here[0]['world_title']}**{aim}",
@@ -303,14 +303,14 @@ def table(kept: dict[str, Any]) -> str:
             "| " + " | ".join(heads) + " |",
             "|---|" + "---:|" * (len(heads) - 2) + "---|",
         ]
-        lines += [_row(result, base, bool(kept["wine"])) for result in here]
+        lines += [_row(result, base, kept) for result in here]
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
 
-def _row(result: dict[str, Any], base: int, wine: bool) -> str:
+def _row(result: dict[str, Any], base: dict[str, Any] | None, kept: dict[str, Any]) -> str:
     last = next((t for t in reversed(result["trials"]) if t["held"] and t["players"] == result["held"]), None)
-    cells = [result["title"], f"{result['held']:,}", _number(result["missed"]), f"{result['held'] / base:.2f}" if base else ""]
+    cells = [result["title"], f"{result['held']:,}", _number(result["missed"]), f"{result['held'] / base['held']:.2f}" if base else ""]
     if last is None:
         cells += ["", "", "", "", ""]
     else:
@@ -318,11 +318,11 @@ def _row(result: dict[str, Any], base: int, wine: bool) -> str:
         user = last["server_user"] / last["server_cpu"] if last["server_cpu"] else None
         cells += [_share(last["server_cpu"]), _share(user), _number(last["p99"]), f"{packets:.2f}" if packets else "-"]
         cells.append(_share(last["generator_cpu"]))
-    cells.append("; ".join(_notes(result, base, wine)))
+    cells.append("; ".join(_notes(result, base, kept)))
     return "| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in cells) + " |"
 
 
-def _notes(result: dict[str, Any], base: int, wine: bool) -> list[str]:
+def _notes(result: dict[str, Any], base: dict[str, Any] | None, kept: dict[str, Any]) -> list[str]:
     notes = []
     if result["failure"]:
         notes.append(f"failed: {result['failure']}")
@@ -330,16 +330,43 @@ def _notes(result: dict[str, Any], base: int, wine: bool) -> list[str]:
         notes.append("not confirmed")
     if result["limited_by"]:
         notes.append(f"at least: {result['limited_by']} ended the search")
-    if result["server"].startswith("pyiocp") and not wine:
-        missed = "not decided" if result["limited_by"] else "**missed**"
-        ratio = AIM_OF_BASE[result["cpus"]]
+    elif result["held"] and not result["failure"] and _width(result) > kept["resolution"] / 100 + 0.01:
+        notes.append("time ended the search")
+    if result["server"].startswith("pyiocp") and not kept["wine"]:
         if result["cpus"] == 1:
-            notes.append(f"aim {result['aim']:,}: {'met' if result['held'] >= result['aim'] else missed}")
+            notes.append(f"aim {result['aim']:,}: {_verdict(result, result['held'], result['aim'])}")
         if base:
-            notes.append(f"aim {ratio:g} of uvloop: {'met' if result['held'] >= ratio * base else missed}")
+            notes.append(_ratio_note(result, base))
     if any(each["others_cpu"] is not None and each["others_cpu"] > trial.DISTURBED for each in result["trials"]):
         notes.append("disturbed by others")
     return notes
+
+
+def _width(result: dict[str, Any]) -> float:
+    """Of the interval between its ends, as a part of the lower one."""
+    return float("inf") if result["missed"] is None else result["missed"] / result["held"] - 1
+
+
+def _verdict(result: dict[str, Any], reached: float, aim: float) -> str:
+    if reached >= aim:
+        return "met" if result["confirmed"] else "met, but not confirmed"
+    return "not decided" if result["limited_by"] or result["missed"] is None else "**missed**"
+
+
+def _ratio_note(result: dict[str, Any], base: dict[str, Any]) -> str:
+    """The aim is met if the lower end is so many times what uvloop does not hold any more, missed if the upper end is not so many times
+    what uvloop holds; between these the intervals do not decide it."""
+    aim = AIM_OF_BASE[result["cpus"]]
+    least = result["held"] / base["missed"] if base["missed"] else 0.0
+    most = result["missed"] / base["held"] if result["missed"] else float("inf")
+    if least >= aim:
+        verdict = _verdict(result, least, aim)
+    elif most < aim:
+        verdict = "**missed**"
+    else:
+        bounds = f"between {least:.2f} and {most:.2f}" if result["missed"] else f"at least {least:.2f}"
+        verdict = f"not decided ({bounds})"
+    return f"aim {aim:g} of uvloop: {verdict}"
 
 
 def main(words: Sequence[str]) -> int:

@@ -198,3 +198,31 @@ def test_an_unknown_world_is_named_with_those_there_are() -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "moon" in done.stderr and "dense" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("held", "missed", "confirmed", "says"),
+    [
+        (1_400, 1_450, True, "aim 1.3 of uvloop: met"),
+        (1_400, 1_450, False, "aim 1.3 of uvloop: met, but not confirmed"),
+        (1_310, 1_400, True, "aim 1.3 of uvloop: not decided (between 1.25 and 1.40)"),
+        (1_310, None, True, "aim 1.3 of uvloop: not decided (at least 1.25)"),
+        (1_200, 1_290, True, "aim 1.3 of uvloop: **missed**"),
+    ],
+)
+def test_an_aim_against_uvloop_is_met_or_missed_only_if_the_intervals_say_so(
+    module: Callable[[str], ModuleType], held: int, missed: int | None, confirmed: bool, says: str
+) -> None:
+    base = {"held": 1_000, "missed": 1_050}
+    result = {"held": held, "missed": missed, "confirmed": confirmed, "cpus": 1, "limited_by": ""}
+    assert module("players")._ratio_note(result, base) == says
+
+
+def test_a_wide_interval_is_said_to_be_for_want_of_time(module: Callable[[str], ModuleType]) -> None:
+    result = {
+        "failure": "", "held": 1_000, "missed": 1_100, "confirmed": True, "limited_by": "", "server": "uvloop", "cpus": 1, "trials": [],
+    }  # fmt: skip
+    notes = module("players")._notes
+    assert notes(result, None, {"resolution": 5, "wine": False}) == ["time ended the search"]
+    assert notes(result, None, {"resolution": 10, "wine": False}) == []
+    assert notes({**result, "missed": None}, None, {"resolution": 10, "wine": False}) == ["time ended the search"]
