@@ -65,7 +65,7 @@ static struct {
 
 static int epoll_fd;
 static struct connection *connections;
-static uint32_t started, in_progress, opened, failed;
+static uint32_t started, in_progress, opened;
 static uint64_t packets, broadcasts, errors, answered;
 static char first_error[160];
 static unsigned char buffer[BUFFER_SIZE];
@@ -93,12 +93,10 @@ static void error(const char *format, ...)
 
 static void close_connection(struct connection *c, const char *why, int code)
 {
-    if (c->state == CONNECTING) {
+    if (c->state == CONNECTING)
         in_progress--;
-        failed++;
-    } else if (c->state == OPEN) {
+    else if (c->state == OPEN)
         opened--;
-    }
     error("connection %u %s%s%s", c->index, why, code ? ": " : "", code ? strerror(code) : "");
     close(c->fd);
     c->fd = -1;
@@ -252,7 +250,7 @@ static void turn(double until)
 static void connect_all(void)
 {
     double deadline = now() + CONNECT_TIMEOUT_SECONDS;
-    while (opened + failed < options.connections && now() < deadline) {
+    while ((started < options.connections || in_progress) && now() < deadline) {
         while (started < options.connections && in_progress < CONNECTING_AT_ONCE)
             start_connection(&connections[started++]);
         if (in_progress)

@@ -158,11 +158,20 @@ static double own_cpu_seconds(void)
     return t.tv_sec + t.tv_nsec * 1e-9;
 }
 
+/* How many of those that should have got something are still there and have got nothing. */
+static uint32_t count_unanswered(void)
+{
+    uint32_t unanswered = 0;
+    for (uint32_t i = 0; i < options.connections && answered < options.active; i++)
+        unanswered += connections[i].state == OPEN && is_active(i) && !connections[i].has_answer;
+    return unanswered;
+}
+
 static void measure(void)
 {
     /* Servers that serve some connections long before others are not measured in that state, unless it lasts. */
     double begin = now(), end = begin + options.warmup;
-    while (opened && now() < (answered < options.active && answered < opened ? begin + options.warmup + ANSWER_TIMEOUT_SECONDS : end))
+    while (opened && (now() < end || (count_unanswered() && now() < end + ANSWER_TIMEOUT_SECONDS)))
         turn(end);
     uint64_t packets_before = packets, broadcasts_before = broadcasts;
     double cpu_before = server_cpu_seconds(), own_before = own_cpu_seconds(), start = now();
@@ -171,12 +180,9 @@ static void measure(void)
         turn(end);
     double seconds = now() - start, cpu = server_cpu_seconds() - cpu_before, own = own_cpu_seconds() - own_before;
     uint64_t count = packets - packets_before;
-    uint32_t unanswered = 0;
-    for (uint32_t i = 0; i < options.connections; i++)
-        unanswered += connections[i].state == OPEN && is_active(i) && !connections[i].has_answer;
     printf("{\"mode\": \"%s\", \"packets\": %llu, \"seconds\": %.6f, \"per_second\": %.1f, \"connections\": %u, \"errors\": %llu, ",
            options.mode, (unsigned long long)count, seconds, count / seconds, opened, (unsigned long long)errors);
-    printf("\"unanswered\": %u, \"broadcasts\": %llu, \"load_cpu_seconds\": %.6f, ", unanswered,
+    printf("\"unanswered\": %u, \"broadcasts\": %llu, \"load_cpu_seconds\": %.6f, ", count_unanswered(),
            (unsigned long long)(broadcasts - broadcasts_before), own);
     if (options.pid_count)
         printf("\"server_cpu_seconds\": %.6f, \"per_cpu_second\": %.1f, ", cpu, cpu > 0 ? count / cpu : 0.0);
