@@ -64,6 +64,11 @@ class Window:
         """Whether the player has asked to leave."""
         return self.keys.leaving
 
+    @property
+    def frames_per_second(self) -> float | None:
+        """Of late; None until some have been counted."""
+        return self._clock.get_fps() or None
+
     def turn(self, frames: int = FRAMES) -> None:
         """One frame, and then wait so that there are at most `frames` in a second."""
         now = time.perf_counter()
@@ -92,7 +97,7 @@ class Window:
             self.surface,
             self.model,
             self.outlook,
-            Numbers(self._clock.get_fps(), self.connection.where, f"{self.connection.client.backend}, {_KIND}"),
+            Numbers(self.frames_per_second, self.connection.where, f"{self.connection.client.backend}, {_KIND}"),
             name=self.connection.name,
             notice=notice,
             goal=self.walk.goal,

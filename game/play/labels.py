@@ -1,0 +1,51 @@
+"""Where names stand in a frame, so that none hides another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pygame
+
+
+class Labels:
+    """Finds places for the names of one frame within `area`, whoever matters most first; bars of hit points are to stay visible as well."""
+
+    def __init__(self, area: pygame.Rect, bars: list[pygame.Rect]) -> None:
+        self._area = area
+        self._bars = bars
+        self._taken: list[pygame.Rect] = []
+
+    def place(self, label: pygame.Surface, square: pygame.Rect, bar: pygame.Rect | None, must: bool) -> pygame.Rect | None:
+        """Where to draw the name of the piece on `square`, which has this bar above it.
+
+        None if there is no room; if it `must` be drawn: the place in which it hides least.
+        """
+        # Its ink, not the empty rows that every line of text has: those may overlap.
+        ink = label.get_bounding_rect()
+        places = list(self._places(ink, square, bar))
+        fitting = [place for place in places if self._area.contains(place)]
+        free = [place for place in fitting if place.collidelist(self._taken) < 0]
+        best = next((place for place in free if place.collidelist(self._bars) < 0), None)
+        if best is None:
+            if not must:
+                return None
+            best = (free or fitting or places)[0]
+        self._taken.append(best)
+        return label.get_rect(topleft=(best.left - ink.left, best.top - ink.top))
+
+    def _places(self, ink: pygame.Rect, square: pygame.Rect, bar: pygame.Rect | None) -> Iterator[pygame.Rect]:
+        """At the piece's feet, a little lower (below the bar of whoever stands there), above its head; the best first."""
+        place = pygame.Rect((0, 0), ink.size)
+        for place.midtop in (
+            (square.centerx, square.bottom - square.height // 20),
+            (square.centerx, square.bottom + max(3, square.height // 14)),
+            (square.centerx, (square.top if bar is None else bar.top) - ink.height),
+        ):
+            yield self._inside(place, square)
+
+    def _inside(self, place: pygame.Rect, square: pygame.Rect) -> pygame.Rect:
+        """Moved to the side where it would be cut, but not the name of a piece that is itself outside."""
+        moved = place.copy()
+        if self._area.collidepoint(square.center):
+            moved.left = max(self._area.left, min(moved.left, self._area.right - moved.width))
+        return moved
