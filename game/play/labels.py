@@ -8,30 +8,36 @@ import pygame
 
 
 class Labels:
-    """Finds places for the names of one frame within `area`, whoever matters most first; bars of hit points are to stay visible as well."""
+    """The names of one frame within `area`: added by whoever matters most first, then drawn. Bars of hit points stay visible, if they can."""
 
     def __init__(self, area: pygame.Rect, bars: list[pygame.Rect]) -> None:
         self._area = area
         self._bars = bars
         self._taken: list[pygame.Rect] = []
+        self._free: list[tuple[pygame.Surface, pygame.Rect]] = []
+        self._crowded: list[tuple[pygame.Surface, pygame.Rect]] = []
 
-    def place(self, label: pygame.Surface, square: pygame.Rect, bar: pygame.Rect | None, must: bool) -> pygame.Rect | None:
-        """Where to draw the name of the piece on `square`, which has this bar above it.
-
-        None if there is no room; if it `must` be drawn: the place in which it hides least.
-        """
+    def add(self, label: pygame.Surface, square: pygame.Rect, bar: pygame.Rect | None, must: bool) -> None:
+        """The name of the piece on `square`, which has this bar above it. If there is no room it is left out, or, if it `must` be there,
+        drawn below the others."""
         # Its ink, not the empty rows that every line of text has: those may overlap.
         ink = label.get_bounding_rect()
         places = list(self._places(ink, square, bar))
         fitting = [place for place in places if self._area.contains(place)]
         free = [place for place in fitting if place.collidelist(self._taken) < 0]
         best = next((place for place in free if place.collidelist(self._bars) < 0), None)
-        if best is None:
-            if not must:
-                return None
-            best = (free or fitting or places)[0]
-        self._taken.append(best)
-        return label.get_rect(topleft=(best.left - ink.left, best.top - ink.top))
+        if best is None and must and free:
+            best = free[0]
+        if best is not None:
+            self._taken.append(best)
+            self._free.append((label, best.move(-ink.left, -ink.top)))
+        elif must:
+            self._crowded.append((label, (fitting or places)[0].move(-ink.left, -ink.top)))
+
+    def draw(self, surface: pygame.Surface) -> None:
+        """Draw them all."""
+        for label, place in (*self._crowded, *self._free):
+            surface.blit(label, place)
 
     def _places(self, ink: pygame.Rect, square: pygame.Rect, bar: pygame.Rect | None) -> Iterator[pygame.Rect]:
         """At the piece's feet, a little lower (below the bar of whoever stands there), above its head; the best first."""

@@ -209,9 +209,8 @@ class Tiles:
         self, surface: pygame.Surface, camera: Camera, standing: list[tuple[Sighted, pygame.Rect, bool]],
         bars: dict[int, pygame.Rect], me: Sighted | None, names: int,
     ) -> None:  # fmt: skip
-        """After all bars. One's own has the first choice of a place and is drawn last; then players, then monsters, who may stay without."""
-        places = Labels(pygame.Rect(camera.left, camera.top, camera.side, camera.side), list(bars.values()))
-        found: list[tuple[pygame.Surface, pygame.Rect]] = []
+        """After all bars. One's own has the first choice of a place, then players, then monsters, who may stay without."""
+        labels = Labels(pygame.Rect(camera.left, camera.top, camera.side, camera.side), list(bars.values()))
         for piece, square, shared in sorted(standing, key=lambda one: (one[0] is not me, one[0].o_type != O_PLAYER, one[0].id)):
             monster = piece.o_type != O_PLAYER
             if not piece.name or square.width < 20 or names < (2 if monster else 1) or (monster and (shared or square.width < 30)):
@@ -219,11 +218,8 @@ class Tiles:
             size = max(10, min(20, square.width * 3 // 10))
             colour = looks.ACCENT if piece is me else (214, 218, 224) if monster else (255, 255, 255)
             label = self._fonts.line(piece.name, size - 2 if monster else size, colour, True)
-            place = places.place(label, square, bars.get(piece.id), must=not monster)
-            if place is not None:
-                found.append((label, place))
-        for label, place in reversed(found):
-            surface.blit(label, place)
+            labels.add(label, square, bars.get(piece.id), must=not monster)
+        labels.draw(surface)
 
     def _draw_count(self, surface: pygame.Surface, camera: Camera, place: tuple[int, int], count: int) -> None:
         label = self._fonts.line(f"{count}", max(10, camera.tile // 3), (255, 255, 255))
