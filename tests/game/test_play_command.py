@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from chess_client import ChessClient
@@ -18,6 +20,7 @@ from iocp.game.play.camera import Camera
 from iocp.game.protocol import O_PLAYER, Enter
 
 NO_SCREEN = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER", "XDG_RUNTIME_DIR")}
+PAGE = Path(__file__).parents[2] / "docs" / "play.md"
 UTF8 = {**NO_SCREEN, "PYTHONUTF8": "1"}
 """So that what is printed comes as it was meant, also where consoles know less."""
 
@@ -246,6 +249,19 @@ def test_help_of_both_names_their_options():
     top = run("--help").stdout
     assert "iocp-chess play --name anna" in top and "iocp-chess watch" in top
     assert top.isascii(), "a console of Windows may know no more"
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="no documentation here")
+def test_the_page_on_playing_names_every_option():
+    page = PAGE.read_text(encoding="utf-8")
+    table = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `--")]
+    assert set(re.findall(r"--[a-z-]+", "".join(table))) == options_of("play")
+    of_watch = page[page.index("`watch` takes") :].partition(".")[0]
+    assert set(re.findall(r"--[a-z-]+", of_watch)) == options_of("watch")
+
+
+def options_of(command):
+    return set(re.findall(r"^  (--[a-z-]+)", run(command, "--help").stdout, re.MULTILINE))
 
 
 @pytest.mark.skipif(WINDOWS, reason="SIGINT from outside there is Ctrl-Break, tested with serve")
