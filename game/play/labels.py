@@ -8,11 +8,11 @@ import pygame
 
 
 class Labels:
-    """The names of one frame within `area`: added by whoever matters most first, then drawn. Bars of hit points stay visible, if they can."""
+    """The names of one frame within `area`: added by whoever matters most first, then drawn. What lies in `clear` stays visible, if it can."""
 
-    def __init__(self, area: pygame.Rect, bars: list[pygame.Rect]) -> None:
+    def __init__(self, area: pygame.Rect, clear: list[pygame.Rect]) -> None:
         self._area = area
-        self._bars = bars
+        self._clear = clear
         self._taken: list[pygame.Rect] = []
         self._free: list[tuple[pygame.Surface, pygame.Rect]] = []
         self._crowded: list[tuple[pygame.Surface, pygame.Rect]] = []
@@ -25,7 +25,7 @@ class Labels:
         places = list(self._places(ink, square, bar))
         fitting = [place for place in places if self._area.contains(place)]
         free = [place for place in fitting if place.collidelist(self._taken) < 0]
-        best = next((place for place in free if place.collidelist(self._bars) < 0), None)
+        best = next((place for place in free if place.collidelist(self._clear) < 0), None)
         if best is None and must and free:
             best = free[0]
         if best is not None:

@@ -70,6 +70,9 @@ def play(options: PlayOptions) -> int:
 def _play(options: PlayOptions) -> int:
     screenless = options.shot is not None or options.film is not None
     given = os.environ.get("SDL_VIDEODRIVER")
+    if given == "":
+        # Of an empty name pygame makes one that there is not.
+        del os.environ["SDL_VIDEODRIVER"]
     if screenless:
         os.environ["SDL_VIDEODRIVER"] = "dummy"
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")

@@ -210,7 +210,8 @@ class Tiles:
         bars: dict[int, pygame.Rect], me: Sighted | None, names: int,
     ) -> None:  # fmt: skip
         """After all bars. One's own has the first choice of a place, then players, then monsters, who may stay without."""
-        labels = Labels(pygame.Rect(camera.left, camera.top, camera.side, camera.side), list(bars.values()))
+        own = [square.inflate(-square.width // 4, -square.height // 8) for piece, square, _ in standing if piece is me]
+        labels = Labels(pygame.Rect(camera.left, camera.top, camera.side, camera.side), [*bars.values(), *own])
         for piece, square, shared in sorted(standing, key=lambda one: (one[0] is not me, one[0].o_type != O_PLAYER, one[0].id)):
             monster = piece.o_type != O_PLAYER
             if not piece.name or square.width < 20 or names < (2 if monster else 1) or (monster and (shared or square.width < 30)):

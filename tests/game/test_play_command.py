@@ -146,6 +146,13 @@ def test_a_name_in_another_encoding_than_the_servers_is_told_the_option(serve, i
     assert done.stderr.rstrip().endswith(f"--name-encoding {its}"), done.stderr
 
 
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="there is always a screen there")
+def test_a_video_driver_that_is_empty_is_none_given(serve):
+    needs_pygame()
+    done = client("play", serve(), "--name", "anna", env={**NO_SCREEN, "SDL_VIDEODRIVER": ""})
+    assert done.returncode == 2 and "no screen" in done.stderr and "windows not available" not in done.stderr
+
+
 @pytest.mark.parametrize("kind", ["--shot", "--film"])
 def test_pictures_of_a_server_that_died_meanwhile_end_with_1_and_say_so(serve, tmp_path, kind):
     needs_pygame()

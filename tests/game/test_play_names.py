@@ -92,6 +92,16 @@ def test_at_the_edge_of_the_board_a_name_is_not_cut(place):
     assert picture.can_be_read("wwwwwwwwww")
 
 
+def test_no_name_lies_across_ones_own_piece():
+    for neighbour in ("wolf", "홍길동"):
+        alone, picture = Picture((10, 10), {}), Picture((10, 10), {(10, 9): neighbour}, hurt=(neighbour,))
+        assert picture.can_be_read(neighbour)
+        square = picture.drawn[ME].square
+        king = square.inflate(-square.width // 4, 0).move(0, 4)
+        assert all(picture.surface.get_at((x, y)) == alone.surface.get_at((x, y))
+                   for x in range(king.left, king.right) for y in range(king.top, square.bottom))  # fmt: skip
+
+
 def test_in_a_crowd_everybody_can_be_read_ones_own_name_is_on_top_and_those_of_monsters_give_way():
     random = Random(3)
     crowd = {}

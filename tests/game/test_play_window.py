@@ -419,6 +419,22 @@ def test_a_window_of_any_size_shows_all_of_its_parts(start_chess, join, size):
     assert anna.window.leaving
 
 
+def test_a_window_made_too_small_is_still_the_same_window(start_chess, join, monkeypatch):
+    chess = board(start_chess)
+    anna = join(chess)
+    monkeypatch.setattr(pygame.display, "set_mode", lambda *arguments: pytest.fail("that makes a new window, which loses the keyboard"))
+    shown = pygame.Surface((300, 200))
+    monkeypatch.setattr(pygame.display, "get_surface", lambda: shown)
+    anna.post(pygame.VIDEORESIZE, w=300, h=200, size=(300, 200))
+    anna.turn(), anna.turn()
+    # What there is no room for is cut.
+    assert anna.window.surface.get_size() == (560, 360)
+    assert all(shown.get_at((x, y)) == anna.window.surface.get_at((x, y)) for x in range(0, 300, 7) for y in range(0, 200, 7))
+    shown = pygame.Surface((900, 600))
+    anna.turn()
+    assert anna.window.surface is shown
+
+
 def test_a_key_held_while_the_window_loses_the_keyboard_is_let_go(start_chess, join):
     chess = board(start_chess)
     anna = join(chess)
