@@ -158,6 +158,9 @@ def outcome(connection: Connection) -> int:
 @contextmanager
 def _silence() -> Iterator[None]:
     """Nothing goes to standard error: libraries below SDL write there what they do not find, such as XDG_RUNTIME_DIR; errors are raised."""
+    if sys.platform == "win32":
+        yield  # Nobody writes anything there.
+        return
     try:
         before = os.dup(2)
     except OSError:
