@@ -38,7 +38,8 @@ _EXAMPLES: Final = """examples:
   iocp-chess watch                        the same as text in this terminal
 
 exit codes: 0 all went well; 1 the demo found something wrong, a replay differs, players could not be saved at the stop, or
-somebody else logged in under the name; 2 wrong arguments, or it cannot start
+play --shot, play --film or watch ended without the server: it was gone, or somebody else logged in under the name;
+2 wrong arguments, or it cannot start
 """
 
 

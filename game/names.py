@@ -5,6 +5,8 @@ used (the `o_type` 0 behind a player's name in `enter` ends the string for clien
 the server's one name encoding, UTF-8 unless told otherwise, of printable characters (no control characters, line
 ends, direction overrides), with no blank at either end. Chat is UTF-8 of printable characters and not blank.
 
+Errors quote a name as it is, with what is not printable escaped: who logs what others sent escapes the rest as well (`in_ascii`).
+
 Pure functions, safe on any thread.
 """
 
@@ -19,9 +21,9 @@ def encode_name(name: str, encoding: str = "utf-8") -> bytes:
     try:
         raw = name.encode(encoding)
     except UnicodeEncodeError:
-        raise ProtocolError(Violation.BAD_NAME, f"name {name!a} cannot be written in {encoding}") from None
+        raise ProtocolError(Violation.BAD_NAME, f"name {name!r} cannot be written in {encoding}") from None
     if len(raw) > MAX_NAME:
-        raise ProtocolError(Violation.BAD_NAME, f"name {name!a} takes {len(raw)} bytes, {MAX_NAME} at most")
+        raise ProtocolError(Violation.BAD_NAME, f"name {name!r} takes {len(raw)} bytes, {MAX_NAME} at most")
     _check_name(name)
     return raw.ljust(MAX_NAME, b"\0")
 
@@ -39,16 +41,21 @@ def decode_name(field: bytes, encoding: str = "utf-8") -> str:
 
 def _check_name(name: str) -> None:
     if not name.strip():
-        raise ProtocolError(Violation.BAD_NAME, f"name {name!a} is empty")
+        raise ProtocolError(Violation.BAD_NAME, f"name {name!r} is empty")
     if not name.isprintable():
-        raise ProtocolError(Violation.BAD_NAME, f"name {name!a} has control characters")
+        raise ProtocolError(Violation.BAD_NAME, f"name {name!r} has control characters")
     if name != name.strip():
-        raise ProtocolError(Violation.BAD_NAME, f"name {name!a} begins or ends with a blank")
+        raise ProtocolError(Violation.BAD_NAME, f"name {name!r} begins or ends with a blank")
 
 
 def plain(text: str) -> str:
     """`text` for a terminal or a window, from somebody who may break the rules: "?" for each character that is not printable."""
     return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def in_ascii(text: str) -> str:
+    """`text` for a log, which goes wherever it goes: all that is not ASCII escaped."""
+    return text.encode("ascii", "backslashreplace").decode()
 
 
 def decode_chat(raw: bytes) -> str:
@@ -60,5 +67,5 @@ def decode_chat(raw: bytes) -> str:
     if not text.strip():
         raise ProtocolError(Violation.BAD_TEXT, "chat is blank")
     if not text.isprintable():
-        raise ProtocolError(Violation.BAD_TEXT, f"chat {text!a} has control characters")
+        raise ProtocolError(Violation.BAD_TEXT, f"chat {text!r} has control characters")
     return text

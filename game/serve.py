@@ -25,6 +25,7 @@ from .loglimit import LogLimit
 from .metrics import Metrics, MetricsError
 from .piece import Piece
 from .progress import Progress
+from .quantity import counted
 from .server import FRAMING, ChessServer
 from .setting import Setting
 from .status import StatusLine, summary
@@ -210,7 +211,7 @@ def _stop_storage(storage: Storage, unsaved: list[int]) -> None:
     left = storage.stop()
     if left:
         unsaved.append(left)
-        print(f"iocp-chess: {left:,} players could not be saved: see the log", file=sys.stderr)
+        print(f"iocp-chess: {counted(left, 'player')} could not be saved: see the log", file=sys.stderr)
 
 
 def _install(game: ChessServer, name: str, text: str | None) -> None:

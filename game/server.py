@@ -28,7 +28,7 @@ from typing import Final
 import iocp
 
 from .agenda import TICK
-from .names import decode_chat, decode_name, encode_name
+from .names import decode_chat, decode_name, encode_name, in_ascii
 from .piece import Player
 from .protocol import (
     CS_MOVE,
@@ -49,6 +49,7 @@ from .protocol import (
     pack_world,
     parse_client,
 )
+from .quantity import counted
 from .survey import Survey
 from .violation import ProtocolError, Violation
 from .world import Refusal, World
@@ -252,7 +253,8 @@ class ChessServer(iocp.Handler):
         elif self._most_players is not None and len(world.players) >= self._most_players:
             counts.turned_away += 1
             log.warning("session %d from %s: world full", player.id, player.session.address[0])
-            return self._turn_away(player, LoginFail.WORLD_FULL, f"{len(world.players)} players are here, no more are let in")
+            here = f"{counted(len(world.players), 'player')} {'is' if len(world.players) == 1 else 'are'} here, no more are let in"
+            return self._turn_away(player, LoginFail.WORLD_FULL, here)
         world.enter(player, name, encode_name(name, self._name_encoding), lambda: self._hello(player))
         counts.logins += 1
         counts.most_online = max(counts.most_online, len(world.players))
@@ -343,7 +345,7 @@ class ChessServer(iocp.Handler):
         session = player.session
         player.gone = True
         self.counts.violations[error.kind] += 1
-        log.warning("session %d from %s cut: %s", session.id, session.address[0], error)
+        log.warning("session %d from %s cut: %s", session.id, session.address[0], in_ascii(str(error)))
         self._leave(player, "cut")
         if error.kind is Violation.BAD_NAME and player.knows:
             session.send(pack_login_fail(LoginFail.BAD_NAME, str(error)))

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from .board import Meter
+from .quantity import counted
 from .vitals import Vitals
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class StatusText:
             parts.append(f"scripts failed: {', '.join(now.scripts_failed)}")
         if now.storage is not None:
             if not now.storage.ok:
-                parts.append(f"DATABASE: {now.storage.problem} ({now.storage.pending:,} players wait)")
+                parts.append(f"DATABASE: {now.storage.problem} (to save: {counted(now.storage.pending, 'player')})")
             elif now.storage.pending:
                 parts.append(f"{now.storage.pending:,} to save")
         return " | ".join(parts)
@@ -116,7 +117,7 @@ def summary(now: Vitals, most_online: int, online_at_stop: int, cpu: float) -> s
     if now.monsters:
         lines.append(
             f"  monsters  {now.monsters:,}, {now.steps:,} steps ({now.steps / uptime:,.0f}/s), "
-            f"{now.kills:,} killed; they killed {now.deaths:,} players"
+            f"{now.kills:,} killed; they killed {counted(now.deaths, 'player')}"
         )
     if now.storage is not None:
         lines.append(f"  kept      {now.storage.saved:,} records saved, {now.storage.pending:,} not")

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from .quantity import counted
 from .rescue import Record, RescueFile, StorageError
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ class Storage:
             # It would overwrite newer records at the next start.
             raise StorageError(f"the players in {path} are saved, but it cannot be removed ({error}): remove it") from error
         if rescued:
-            count = _players(len(rescued))
+            count = counted(len(rescued), "player")
             log.warning("storage: %s from %s, which an earlier run left, saved into %s", count, path, saver.name)
         return {record.name: record for record in rescued}
 
@@ -184,7 +185,7 @@ class Storage:
 
     def _rescue_for_good(self, saver: Saver, unsaved: dict[str, Record]) -> None:
         reason = self.status().problem or "no answer"
-        what = f"storage: {_players(len(unsaved))} not saved into {saver.name} ({reason})"
+        what = f"storage: {counted(len(unsaved), 'player')} not saved into {saver.name} ({reason})"
         path = self._rescue.path
         try:
             self._rescue.write(unsaved.values(), last=True)
@@ -301,7 +302,7 @@ class Storage:
                 self._last_commit_seconds = now - began
             if refused:
                 name, reason = next(iter(refused.items()))
-                self._problem = f"{_players(len(refused))} refused, such as {name!a}: {reason}"
+                self._problem = f"{counted(len(refused), 'player')} refused, such as {name!a}: {reason}"
             if not back:
                 self._safe = upto
             self._changed.notify_all()
@@ -316,12 +317,12 @@ class Storage:
                     "storage: cannot save into %s: %s; the game goes on, and this is tried again (%s wait)",
                     saver.name,
                     problem,
-                    _players(count),
+                    counted(count, "player"),
                 )
             return
         self._failed_in_a_row = 0
         if self._outage is not None:
-            seconds, saved = now - self._outage, _players(count - len(refused))
+            seconds, saved = now - self._outage, counted(count - len(refused), "player")
             log.warning("storage: %s is back after %.1f s: %s saved", saver.name, seconds, saved)
             self._outage = None
         for name in refused.keys() - self._refused.keys():
@@ -334,7 +335,7 @@ class Storage:
             self._rescue_failed = False
         except (OSError, StorageError) as error:
             if not self._rescue_failed:
-                what = _players(len(records))
+                what = counted(len(records), "player")
                 log.warning("storage: cannot keep %s in %s meanwhile: %s", what, self._rescue.path, error)
             self._rescue_failed = True
 
@@ -343,7 +344,3 @@ class Storage:
             self._rescue.remove()
         except OSError as error:
             log.error("storage: %s is out of date: remove it before the next start (%s)", self._rescue.path, error)
-
-
-def _players(count: int) -> str:
-    return f"{count:,} player{'s' if count != 1 else ''}"

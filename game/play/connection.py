@@ -78,6 +78,7 @@ class Connection(iocp.Handler):
         self.logins = 0
         self.client = iocp.Client(self, backend=backend, framing=FRAMING, limits=iocp.Limits.none())
         self._host, self._port = host, port
+        self._name_encoding = name_encoding
         self._login = pack_login(encode_name(name, name_encoding), KNOWS)
         self._session: iocp.Session | None = None
         self._events: deque[Event] = deque()
@@ -212,6 +213,10 @@ class Connection(iocp.Handler):
         elif failed is not None and failed.reason == LoginFail.WORLD_FULL:
             self._lose(f"the server at {self.where} is full ({failed.text}): try again later")
             self.retry_at = now + RETRY_AFTER[-1]
+        elif failed is not None and not self.name.isascii() and "is not valid" in failed.text:
+            self.state = State.REFUSED
+            other = "cp949" if self._name_encoding == "utf-8" else "utf-8"
+            self.why = f"the server has names in another encoding than {self.name!r} was sent in ({failed.text}): try --name-encoding {other}"
         elif failed is not None:
             self.state = State.REFUSED
             self.why = f"the server refuses the name {self.name!r} ({failed.text}): choose another with --name"
@@ -229,7 +234,9 @@ class Connection(iocp.Handler):
         if self.online and now - self._online_since >= STEADY:
             self._attempts = 0
         self.why = why
+        # Where they are now nobody tells.
         self.model.others.clear()
+        self.model.cells.clear()
         if not self.logins:
             self.state = State.REFUSED
             return

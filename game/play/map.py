@@ -8,6 +8,7 @@ from typing import Final
 import pygame
 
 from ..protocol import O_PLAYER
+from ..quantity import counted
 from ..survey import cell_shift
 from ..terrain import Terrain
 from . import looks
@@ -92,6 +93,8 @@ class _Crowd:
         self.made_at = now
         self.side = side
         self.shift = cell_shift(size)
+        self.known = bool(model.cells)
+        """Whether the server has told anything: at least the player itself stands somewhere."""
         self.players = sum(players for players, _ in model.cells.values())
         self.monsters = sum(monsters for _, monsters in model.cells.values())
         self.more = any(255 in counts for counts in model.cells.values())
@@ -121,8 +124,12 @@ class _Crowd:
     @property
     def text(self) -> str:
         """What the picture shows, in words."""
-        more = "or more " if self.more else ""
-        text = f"the whole world: {self.players:,} {more}players, {self.monsters:,} {more}monsters"
+        if not self.known:
+            return "the whole world: waiting for the server's overview"
+        if self.more:
+            text = f"the whole world: {self.players:,} or more players, {self.monsters:,} or more monsters"
+        else:
+            text = f"the whole world: {counted(self.players, 'player')}, {counted(self.monsters, 'monster')}"
         return text + (f"; a cell is {1 << self.shift} tiles wide" if self.shift else "")
 
 

@@ -8,6 +8,7 @@ from typing import Final
 import pygame
 
 from ..combat import next_level
+from ..quantity import counted
 from . import looks
 from .fonts import Fonts
 from .looks import Colour
@@ -23,7 +24,8 @@ _GAP: Final = 10
 class Numbers:
     """What the client measured itself."""
 
-    frames_per_second: float
+    frames_per_second: float | None
+    """None until some have been counted."""
     where: str
     backend: str
 
@@ -90,9 +92,9 @@ class Panel:
         me, trip = model.me, model.round_trip
         rows = (
             ("at", "-" if me is None else f"{me.x}, {me.y}" + ("" if model.size is None else f"  of {model.size:,}")),
-            ("in sight", f"{model.count(True)} players, {model.count(False)} monsters"),
+            ("in sight", f"{counted(model.count(True), 'player')}, {counted(model.count(False), 'monster')}"),
             ("round trip", "-" if trip is None else f"{trip * 1000:.1f} ms"),
-            ("frames", f"{numbers.frames_per_second:.0f}/s"),
+            ("frames", "-" if numbers.frames_per_second is None else f"{numbers.frames_per_second:.0f}/s"),
             ("server", f"{numbers.where}"),
             ("client", f"{numbers.backend}"),
         )

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from iocp.runner import stopping_on_signals
 
+from ..layout import MAX_NAME
 from ..violation import ProtocolError
 from .connection import Connection, State
 from .model import Model
@@ -51,7 +54,7 @@ class CannotPlay(Exception):
 
 
 def play(options: PlayOptions) -> int:
-    """Play; exit code 0 when the player leaves, 1 if pictures were wanted and the piece was taken over, 2 if it cannot start.
+    """Play; exit code 0 when the player leaves, 1 if pictures were wanted and it was not on the board at the end, 2 if it cannot start.
 
     On the main thread.
     """
@@ -67,6 +70,9 @@ def play(options: PlayOptions) -> int:
 def _play(options: PlayOptions) -> int:
     screenless = options.shot is not None or options.film is not None
     given = os.environ.get("SDL_VIDEODRIVER")
+    if given == "":
+        # Of an empty name pygame makes one that there is not.
+        del os.environ["SDL_VIDEODRIVER"]
     if screenless:
         os.environ["SDL_VIDEODRIVER"] = "dummy"
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
@@ -83,7 +89,8 @@ def _play(options: PlayOptions) -> int:
     except PictureError as error:
         raise CannotPlay(str(error)) from None
     try:
-        pygame.display.init()
+        with _silence():
+            pygame.display.init()
     except pygame.error as error:
         raise CannotPlay(f"{_NEEDS_SCREEN} ({error})") from None
     try:
@@ -111,10 +118,7 @@ def _play(options: PlayOptions) -> int:
                 while not connection.client.wait(0):
                     window.turn(FILM_FRAMES if options.film is not None else SHOT_FRAMES)
                     if pictures.take(window.surface):
-                        break
-                if connection.state in (State.TAKEN, State.REFUSED):
-                    print(f"iocp-chess: {connection.why}", file=sys.stderr)
-                    return 1
+                        return outcome(connection)
                 return 0
             except PictureError as error:
                 raise CannotPlay(str(error)) from None
@@ -129,9 +133,47 @@ def make_connection(model: Model, host: str, port: int, name: str, name_encoding
     try:
         return Connection(model, host, port, name, name_encoding=name_encoding, backend=backend)
     except ProtocolError as error:
-        raise CannotPlay(f"--name: {error}") from None
+        raise CannotPlay(f"--name: {error}{_syllables(name, name_encoding)}") from None
     except (RuntimeError, OSError) as error:
         raise CannotPlay(str(error)) from None
+
+
+def _syllables(name: str, name_encoding: str) -> str:
+    """How long a Korean name may be, if this one is too long: who types it counts no bytes."""
+    if not any("가" <= letter <= "힣" for letter in name) or len(name.encode(name_encoding, "replace")) <= MAX_NAME:
+        return ""
+    if name_encoding == "cp949":
+        return " (five syllables)"
+    return " (three syllables in UTF-8; five with --name-encoding cp949 on a server that was started with it)"
+
+
+def outcome(connection: Connection) -> int:
+    """The exit code of a client that has done what it was to do: 1, and the reason, if it is not on the board."""
+    if connection.online or connection.client.wait(0):
+        return 0
+    print(f"iocp-chess: {connection.why}", file=sys.stderr)
+    return 1
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Nothing goes to standard error: libraries below SDL write there what they do not find, such as XDG_RUNTIME_DIR; errors are raised."""
+    if sys.platform == "win32":
+        yield  # Nobody writes anything there.
+        return
+    try:
+        before = os.dup(2)
+    except OSError:
+        yield  # There is no standard error.
+        return
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
 
 
 def arrive(connection: Connection) -> bool:

@@ -11,6 +11,7 @@ from . import looks
 from .camera import Camera
 from .figures import Figures
 from .fonts import Fonts
+from .labels import Labels
 from .looks import Colour
 from .model import Model, Sighted
 from .motion import Motion
@@ -159,9 +160,8 @@ class Tiles:
                 labels.append((piece, square, len(shown) > 1))
             if crowd > len(shown):
                 self._draw_count(surface, camera, tile_place, crowd)
-        for piece, square, shared in labels:
-            self._draw_health(surface, piece, square, piece is me)
-            self._draw_name(surface, piece, square, piece is me, outlook.names, shared)
+        bars = {piece.id: bar for piece, square, _ in labels if (bar := self._draw_health(surface, piece, square, piece is me)) is not None}
+        self._draw_names(surface, camera, labels, bars, me, outlook.names)
         for piece, square, _ in labels:
             if now - piece.said_at < BUBBLE_SECONDS:
                 self._draw_bubble(surface, camera, piece, square, now)
@@ -193,23 +193,34 @@ class Tiles:
         surface.blit(figure, square)
         return Drawn(piece.id, square, colour)
 
-    def _draw_health(self, surface: pygame.Surface, piece: Sighted, square: pygame.Rect, mine: bool) -> None:
+    def _draw_health(self, surface: pygame.Surface, piece: Sighted, square: pygame.Rect, mine: bool) -> pygame.Rect | None:
+        """Where it was drawn, if it was."""
         if piece.health is None or piece.most_health <= 0 or square.width < 16 or (piece.health >= piece.most_health and not mine):
-            return
+            return None
         part = min(1.0, max(0.0, piece.health / piece.most_health))
         bar = pygame.Rect(0, 0, max(14, square.width * 8 // 10), max(4, square.width // 9))
         bar.midbottom = (square.centerx, square.top + 1)
-        pygame.draw.rect(surface, looks.INK, bar.inflate(2, 2), border_radius=2)
+        rim = bar.inflate(2, 2)
+        pygame.draw.rect(surface, looks.INK, rim, border_radius=2)
         pygame.draw.rect(surface, looks.health_colour(part), (bar.left, bar.top, round(bar.width * part), bar.height), border_radius=2)
+        return rim
 
-    def _draw_name(self, surface: pygame.Surface, piece: Sighted, square: pygame.Rect, mine: bool, names: int, shared: bool) -> None:
-        monster = piece.o_type != O_PLAYER
-        if not piece.name or square.width < 20 or names < (2 if monster else 1) or (monster and (shared or square.width < 30)):
-            return
-        size = max(10, min(20, square.width * 3 // 10))
-        colour = looks.ACCENT if mine else (214, 218, 224) if monster else (255, 255, 255)
-        label = self._fonts.line(piece.name, size - 2 if monster else size, colour, True)
-        surface.blit(label, label.get_rect(midtop=(square.centerx, square.bottom - size // 3)))
+    def _draw_names(
+        self, surface: pygame.Surface, camera: Camera, standing: list[tuple[Sighted, pygame.Rect, bool]],
+        bars: dict[int, pygame.Rect], me: Sighted | None, names: int,
+    ) -> None:  # fmt: skip
+        """After all bars. One's own has the first choice of a place, then players, then monsters, who may stay without."""
+        own = [square.inflate(-square.width // 4, -square.height // 8) for piece, square, _ in standing if piece is me]
+        labels = Labels(pygame.Rect(camera.left, camera.top, camera.side, camera.side), [*bars.values(), *own])
+        for piece, square, shared in sorted(standing, key=lambda one: (one[0] is not me, one[0].o_type != O_PLAYER, one[0].id)):
+            monster = piece.o_type != O_PLAYER
+            if not piece.name or square.width < 20 or names < (2 if monster else 1) or (monster and (shared or square.width < 30)):
+                continue
+            size = max(10, min(20, square.width * 3 // 10))
+            colour = looks.ACCENT if piece is me else (214, 218, 224) if monster else (255, 255, 255)
+            label = self._fonts.line(piece.name, size - 2 if monster else size, colour, True)
+            labels.add(label, square, bars.get(piece.id), must=not monster)
+        labels.draw(surface)
 
     def _draw_count(self, surface: pygame.Surface, camera: Camera, place: tuple[int, int], count: int) -> None:
         label = self._fonts.line(f"{count}", max(10, camera.tile // 3), (255, 255, 255))

@@ -22,7 +22,7 @@ from .deeds import Deeds
 from .model import Model
 from .obstacles import Obstacles
 from .outlook import longer
-from .play import CannotPlay, arrive, make_connection
+from .play import CannotPlay, arrive, make_connection, outcome
 from .terminal import ENTER, ERASE, ESCAPE, LETTERS, Terminal
 from .walk import Walk
 
@@ -49,15 +49,15 @@ class WatchOptions:
 
 
 def watch(options: WatchOptions) -> int:
-    """Watch; exit code 0 at the end, 1 if somebody else took the piece over, 2 if it cannot start. On the main thread."""
+    """Watch; exit code 0 when the player leaves, 1 if it was not on the board at the end, 2 if it cannot start. On the main thread."""
     model = Model(options.name_encoding)
     try:
         connection = make_connection(model, options.host, options.port, options.name, options.name_encoding, options.backend)
         with stopping_on_signals(connection.client):
             try:
                 connection.start()
-                if arrive(connection):
-                    _watch(connection, model, Obstacles(model, options.map_file), options.seconds)
+                if arrive(connection) and _watch(connection, model, Obstacles(model, options.map_file), options.seconds):
+                    return outcome(connection)
             finally:
                 connection.stop()
     except CannotPlay as error:
@@ -65,13 +65,11 @@ def watch(options: WatchOptions) -> int:
         return 2
     except KeyboardInterrupt:
         return 0
-    if connection.state is State.TAKEN:
-        print(f"iocp-chess: {connection.why}", file=sys.stderr)
-        return 1
     return 0
 
 
-def _watch(connection: Connection, model: Model, obstacles: Obstacles, seconds: float) -> None:
+def _watch(connection: Connection, model: Model, obstacles: Obstacles, seconds: float) -> bool:
+    """True at the end of the time, or when somebody else took the piece over; False if the player left."""
     end = time.perf_counter() + seconds
     shown_at = -math.inf
     player = _Player(model, connection)
@@ -86,7 +84,8 @@ def _watch(connection: Connection, model: Model, obstacles: Obstacles, seconds: 
                 shown_at = now
                 board.show(scene(connection, model, now, player.notes if terminal.live else ()))
             if player.leaving or connection.client.wait(_POLL):
-                break
+                return False
+    return True
 
 
 class _Player:

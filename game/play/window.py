@@ -45,6 +45,7 @@ class Window:
         """The pieces of the last frame."""
         self._size = (max(LEAST_SIZE[0], size[0]), max(LEAST_SIZE[1], size[1]))
         self.surface = pygame.display.set_mode(self._size, pygame.RESIZABLE)
+        """What is drawn upon: all of the window, or more if it is too small."""
         pygame.display.set_caption(f"{connection.name} on {connection.where}")
         icon = pygame.Surface((32, 32))
         icon.fill((236, 231, 208))
@@ -64,14 +65,16 @@ class Window:
         """Whether the player has asked to leave."""
         return self.keys.leaving
 
+    @property
+    def frames_per_second(self) -> float | None:
+        """Of late; None until some have been counted."""
+        return self._clock.get_fps() or None
+
     def turn(self, frames: int = FRAMES) -> None:
         """One frame, and then wait so that there are at most `frames` in a second."""
         now = time.perf_counter()
         for event in pygame.event.get():
-            if event.type == pygame.VIDEORESIZE and (event.w < LEAST_SIZE[0] or event.h < LEAST_SIZE[1]):
-                pygame.display.set_mode((max(LEAST_SIZE[0], event.w), max(LEAST_SIZE[1], event.h)), pygame.RESIZABLE)
-            else:
-                self.keys.handle(event, self.screen.camera, now)
+            self.keys.handle(event, self.screen.camera, now)
         self.connection.poll(now)
         if self.connection.logins > self._logins:
             self._logins = self.connection.logins
@@ -84,7 +87,13 @@ class Window:
 
     def draw(self, now: float) -> None:
         """Draw a frame of what is known now."""
-        self.surface = pygame.display.get_surface() or self.surface
+        window = pygame.display.get_surface() or self.surface
+        size = (max(LEAST_SIZE[0], window.get_width()), max(LEAST_SIZE[1], window.get_height()))
+        if size == window.get_size():
+            self.surface = window
+        elif self.surface is window or self.surface.get_size() != size:
+            # What there is no room for is cut. Another set_mode() would be another window, under the hand of whoever makes this one smaller.
+            self.surface = pygame.Surface(size).convert(window)
         notice = self.connection.notice(now)
         if self.connection.state is State.TAKEN:
             notice += ". Enter: take it back; escape: leave"
@@ -92,11 +101,13 @@ class Window:
             self.surface,
             self.model,
             self.outlook,
-            Numbers(self._clock.get_fps(), self.connection.where, f"{self.connection.client.backend}, {_KIND}"),
+            Numbers(self.frames_per_second, self.connection.where, f"{self.connection.client.backend}, {_KIND}"),
             name=self.connection.name,
             notice=notice,
             goal=self.walk.goal,
             now=now,
             seconds=now - self._last,
         )
+        if self.surface is not window:
+            window.blit(self.surface, (0, 0))
         self._last = now

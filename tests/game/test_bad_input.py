@@ -129,6 +129,15 @@ def test_a_violation_is_logged_once_with_its_text(chess, caplog):
     assert "control characters" in lines[0] and "127.0.0.1" in lines[0] and lines[0].isprintable()
 
 
+def test_a_refused_korean_name_is_readable_for_its_client_and_escaped_in_the_log(chess, caplog):
+    eve = chess.connect()
+    eve.send(pack_login(" 한".encode(), 1))
+    (refusal,) = eve.read_to_end()
+    assert refusal == LoginFailed(LoginFail.BAD_NAME, "name ' 한' begins or ends with a blank")
+    lines = [record.getMessage() for record in caplog.records if record.name == "iocp.game"]
+    assert len(lines) == 1 and r"' \ud55c'" in lines[0] and lines[0].isascii()
+
+
 def test_a_refused_name_is_told_to_a_client_that_knows_extended_packets(chess):
     anna = chess.player("anna")
     eve = chess.connect()

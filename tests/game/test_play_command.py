@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from chess_client import ChessClient
@@ -17,7 +19,10 @@ from iocp.game.play import looks
 from iocp.game.play.camera import Camera
 from iocp.game.protocol import O_PLAYER, Enter
 
-NO_SCREEN = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")}
+NO_SCREEN = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER", "XDG_RUNTIME_DIR")}
+PAGE = Path(__file__).parents[2] / "docs" / "play.md"
+UTF8 = {**NO_SCREEN, "PYTHONUTF8": "1"}
+"""So that what is printed comes as it was meant, also where consoles know less."""
 
 
 def needs_pygame():
@@ -116,11 +121,80 @@ def test_a_wrong_name_exits_2_and_names_the_argument(command, tmp_path):
         assert done.returncode == 2 and "--name" in done.stderr and why in done.stderr
 
 
+@pytest.mark.parametrize("command", ["play", "watch"])
+def test_a_korean_name_that_is_too_long_is_said_as_it_was_typed_and_how_many_syllables_fit(command, tmp_path):
+    more = ["--shot", str(tmp_path / "x.png")] if command == "play" else []
+    if more:
+        needs_pygame()
+    done = run(command, "--name", "홍길동전사", *more, env=UTF8)
+    assert done.returncode == 2
+    assert "--name: name '홍길동전사' takes 15 bytes, 10 at most" in done.stderr
+    assert "three syllables in UTF-8; five with --name-encoding cp949" in done.stderr
+    done = run(command, "--name", "홍길동전사가", "--name-encoding", "cp949", *more, env=UTF8)
+    assert "'홍길동전사가' takes 12 bytes, 10 at most (five syllables)" in done.stderr
+    done = run(command, "--name", "much too long", *more, env=UTF8)
+    assert "10 at most\n" in done.stderr, "nothing of syllables"
+    done = run(command, "--name", "a\u202eb\x1b", *more, env=UTF8)
+    assert r"'a\u202eb\x1b'" in done.stderr, "what a terminal would obey is escaped"
+
+
+@pytest.mark.parametrize(("its", "ours"), [("cp949", "utf-8"), ("utf-8", "cp949")])
+def test_a_name_in_another_encoding_than_the_servers_is_told_the_option(serve, its, ours):
+    server = serve("--name-encoding", its)
+    done = client("watch", server, "--name", "홍길동", "--name-encoding", ours, env=UTF8)
+    assert done.returncode == 2 and "'홍길동'" in done.stderr
+    assert done.stderr.rstrip().endswith(f"--name-encoding {its}"), done.stderr
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="there is always a screen there")
+def test_a_video_driver_that_is_empty_is_none_given(serve):
+    needs_pygame()
+    done = client("play", serve(), "--name", "anna", env={**NO_SCREEN, "SDL_VIDEODRIVER": ""})
+    assert done.returncode == 2 and "no screen" in done.stderr and "windows not available" not in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["--shot", "--film"])
+def test_pictures_of_a_server_that_died_meanwhile_end_with_1_and_say_so(serve, tmp_path, kind):
+    needs_pygame()
+    server = serve("--world", "8")
+    ben = ChessClient(server.address)
+    ben.login("ben")
+    process = subprocess.Popen(
+        [*COMMAND, "play", "--port", str(server.address[1]), "--name", "anna", kind, "x.png", "--frames", "60"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=NO_SCREEN,
+    )  # fmt: skip
+    assert isinstance(ben.read(), Enter)
+    server.process.kill()
+    server.process.communicate()
+    output, errors = process.communicate(timeout=TIMEOUT)
+    assert (process.returncode, output) == (1, ""), errors
+    assert f"127.0.0.1:{server.address[1]}" in errors and "Traceback" not in errors
+    assert (tmp_path / "x.png").exists(), "the pictures are there all the same"
+    ben.close()
+
+
+def test_watch_that_ends_without_a_server_ends_with_1_and_says_so(serve):
+    server = serve("--world", "8")
+    ben = ChessClient(server.address)
+    ben.login("ben")
+    process = subprocess.Popen(
+        [*COMMAND, "watch", "--port", str(server.address[1]), "--name", "anna", "--seconds", "2"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert isinstance(ben.read(), Enter)
+    server.process.kill()
+    server.process.communicate()
+    _, errors = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 1 and f"127.0.0.1:{server.address[1]}" in errors, errors
+    ben.close()
+
+
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="there is always a screen there")
 def test_no_screen_exits_2_and_says_what_there_is_instead(serve):
     needs_pygame()
     done = client("play", serve(), "--name", "anna", env=NO_SCREEN)
     assert done.returncode == 2
+    assert [line[:11] for line in done.stderr.splitlines()] == ["iocp-chess:"], "SDL and what is below it say nothing of their own"
     assert "no screen" in done.stderr and "iocp-chess watch" in done.stderr and "--shot" in done.stderr
 
 
@@ -182,6 +256,19 @@ def test_help_of_both_names_their_options():
     top = run("--help").stdout
     assert "iocp-chess play --name anna" in top and "iocp-chess watch" in top
     assert top.isascii(), "a console of Windows may know no more"
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="no documentation here")
+def test_the_page_on_playing_names_every_option():
+    page = PAGE.read_text(encoding="utf-8")
+    table = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `--")]
+    assert set(re.findall(r"--[a-z-]+", "".join(table))) == options_of("play")
+    of_watch = page[page.index("`watch` takes") :].partition(".")[0]
+    assert set(re.findall(r"--[a-z-]+", of_watch)) == options_of("watch")
+
+
+def options_of(command):
+    return set(re.findall(r"^  (--[a-z-]+)", run(command, "--help").stdout, re.MULTILINE))
 
 
 @pytest.mark.skipif(WINDOWS, reason="SIGINT from outside there is Ctrl-Break, tested with serve")

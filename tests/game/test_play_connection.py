@@ -159,7 +159,7 @@ def test_a_full_server_says_so(start_chess, join):
     chess.player("first")
     anna = join(chess.server.address)
     anna.until(lambda: anna.connection.state is State.REFUSED)
-    assert "is full" in anna.connection.why and "1 players are here" in anna.connection.why and "later" in anna.connection.why
+    assert "is full" in anna.connection.why and "(1 player is here, no more are let in)" in anna.connection.why and "later" in anna.connection.why
 
 
 @pytest.mark.parametrize("name", ["", "  ", "eleven byte", "한글한글", "a\tb"])

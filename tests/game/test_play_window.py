@@ -6,7 +6,7 @@ import iocp
 import pytest
 from iocp.game.play import looks
 from iocp.game.play.model import Model
-from iocp.game.protocol import O_PLAYER, pack_spectating, pack_world
+from iocp.game.protocol import O_PLAYER, pack_overview, pack_spectating, pack_world
 from iocp.game.server import FRAMING, ChessServer
 from iocp.game.terrain import Terrain
 from iocp.game.world import Refusal, World
@@ -299,6 +299,46 @@ def test_a_spectator_sees_all_players_of_the_whole_world(start_chess, join, size
     assert anna.window.screen.camera is not None
 
 
+def test_the_whole_world_says_that_it_waits_instead_of_nought(join, balanced, backend):
+    server = iocp.Server(ChessServer(World(50), most_spectators=1), "127.0.0.1", 0, workers=1, backend=backend, framing=FRAMING)
+    server.start()
+    balanced.append(server)
+    anna = join(type("There", (), {"server": server}))
+    said = []
+    draw = anna.window.screen._draw_legend
+    anna.window.screen._draw_legend = lambda surface, area, text: said.append(text) or draw(surface, area, text)
+    anna.key(pygame.K_m)
+    anna.until(lambda: said and said[-1] == "the whole world: 1 player, 0 monsters")
+    server.stop()
+    anna.until(lambda: not anna.connection.online)
+    said.clear()
+    anna.until(lambda: said and said[-1] == "the whole world: waiting for the server's overview")
+    assert not [text for text in said if ": 0 players" in text]
+
+
+def test_no_overview_yet_is_not_nobody_there():
+    from iocp.game.play.map import _Crowd
+
+    model = Model()
+    model.told(pack_world(50, 7, 0, 0, 0), 0.0)
+    model.told(pack_spectating(True, ""), 0.0)
+    assert _Crowd(model, 50, 200, 0.0).text == "the whole world: waiting for the server's overview"
+    model.told(pack_overview(0, 0, 9, [(3, 1, 2)]), 0.0)
+    assert _Crowd(model, 50, 200, 0.0).text == "the whole world: 1 player, 2 monsters"
+
+
+def test_frames_per_second_are_a_line_until_they_have_been_counted(start_chess, join):
+    anna = join(board(start_chess))
+    seen = []
+    for _ in range(30):
+        anna.turn()
+        seen.append(anna.window.frames_per_second)
+        assert "0/s" not in anna.text_of()
+    assert seen[0] is None and seen[-1] > 0, "none is counted before ten frames are over"
+    assert any(text.endswith("/s") for text in anna.text_of())
+    assert "0 players, 0 monsters" in anna.text_of()
+
+
 @pytest.mark.parametrize(("size", "across"), [(100, 100), (300, 75), (32_767, 128)])
 def test_the_map_of_a_world_of_which_nothing_is_known_yet_is_as_small_as_its_cells(monkeypatch, size, across):
     from iocp.game.play.map import _Crowd
@@ -377,6 +417,22 @@ def test_a_window_of_any_size_shows_all_of_its_parts(start_chess, join, size):
     anna.key(pygame.K_ESCAPE)
     anna.turn()
     assert anna.window.leaving
+
+
+def test_a_window_made_too_small_is_still_the_same_window(start_chess, join, monkeypatch):
+    chess = board(start_chess)
+    anna = join(chess)
+    monkeypatch.setattr(pygame.display, "set_mode", lambda *arguments: pytest.fail("that makes a new window, which loses the keyboard"))
+    shown = pygame.Surface((300, 200))
+    monkeypatch.setattr(pygame.display, "get_surface", lambda: shown)
+    anna.post(pygame.VIDEORESIZE, w=300, h=200, size=(300, 200))
+    anna.turn(), anna.turn()
+    # What there is no room for is cut.
+    assert anna.window.surface.get_size() == (560, 360)
+    assert all(shown.get_at((x, y)) == anna.window.surface.get_at((x, y)) for x in range(0, 300, 7) for y in range(0, 200, 7))
+    shown = pygame.Surface((900, 600))
+    anna.turn()
+    assert anna.window.surface is shown
 
 
 def test_a_key_held_while_the_window_loses_the_keyboard_is_let_go(start_chess, join):
