@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
@@ -135,6 +136,48 @@ def test_the_korean_readme_has_the_same_numbers() -> None:
         return [[cell.strip() for cell in line if re.search(r"\d", cell)] for line in lines]
 
     assert table(english) == table(korean), "the table of README.md was filled again: put its numbers into README.ko.md"
+
+
+def numbers_of(page: Path) -> Counter[str]:
+    """The numbers in the page's sentences and lists, as they are written; not those of tables, code and addresses."""
+    text = " ".join(re.sub(r"\]\([^)]*\)", "]", line) for line in prose_of(page) if not line.startswith("|"))
+    return Counter(re.findall(r"\d[\d,.]*\d|\d", text))
+
+
+def differing_numbers(english: Path, korean: Path) -> tuple[set[str], set[str]]:
+    """Those that the Korean text lacks, and those measured ones (with a comma or a point) that only it has."""
+    there, here = numbers_of(english), numbers_of(korean)
+    alone = {number for number in here if re.search(r"[,.]", number) and number not in there}
+    # Korean counts large round numbers in ten thousands.
+    here.update(f"{int(tens) * 10_000:,}" for tens in re.findall(r"(\d+)만", "\n".join(prose_of(korean))))
+    return set(there - here), alone
+
+
+def test_the_korean_readme_says_the_same_numbers_in_its_sentences() -> None:
+    assert differing_numbers(ROOT / "README.md", ROOT / "README.ko.md") == (set(), set())
+
+
+def test_a_number_in_one_readme_only_would_be_seen(tmp_path: Path) -> None:
+    english, korean = tmp_path / "README.md", tmp_path / "README.ko.md"
+    english.write_text("It holds 10,813 players, 200,000 monsters, 2 of 2.\n\n| 5,000 |\n", encoding="utf-8")
+    korean.write_text("플레이어 10,915명, 몬스터 20만 마리, 2개.\n", encoding="utf-8")
+    assert differing_numbers(english, korean) == ({"10,813", "2"}, {"10,915"})
+
+
+def test_the_players_held_are_those_of_the_table() -> None:
+    text = (DOCS / "benchmarks.md").read_text(encoding="utf-8")
+    section = re.split(r"^## ", text.partition("## Players held")[2], maxsplit=1, flags=re.MULTILINE)[0]
+    known = set(re.findall(r"\d+,\d+", section))
+    quoted = 0
+    for page in PAGES:
+        if page.name == "benchmarks.md":
+            continue
+        for paragraph in "\n".join(prose_of(page)).split("\n\n"):
+            if "benchmarks.md#players-held" in paragraph:
+                found = set(re.findall(r"\d+,\d+", paragraph))
+                quoted += len(found)
+                assert found <= known, f"{page.name}: the table of benchmarks.md has no {found - known}"
+    assert quoted > 6
 
 
 def test_the_pictures_are_what_the_tool_draws() -> None:

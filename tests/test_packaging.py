@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -33,7 +34,7 @@ def pack(path: Path, files: dict[str, bytes]) -> Path:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tiny project that git is said to have."""
     folder = tmp_path / "project"
-    for name in ("setup.py", "src/a.c", ".ci/run", ".gitignore", ".github/workflows/tests.yml"):
+    for name in ("setup.py", "src/a.c", ".ci/run", ".gitattributes", ".gitignore", ".github/workflows/tests.yml"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(name.encode())
     monkeypatch.setattr(sdist, "PROJECT", folder)
@@ -64,6 +65,16 @@ def test_a_reason_without_a_file_is_a_finding(project: Path, tmp_path: Path) -> 
         patch.setattr(sdist, "tracked", lambda: sdist_tracked)
         (finding,) = sdist.compare(archive)
     assert finding.startswith(".ci/:")
+
+
+def test_every_text_file_has_the_same_line_ends_in_every_checkout() -> None:
+    """Git for Windows puts carriage returns into text files unless it is told otherwise."""
+    if not (PROJECT / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("no checkout: an unpacked sdist has the bytes it has")
+    listed = subprocess.run(["git", "-C", str(PROJECT), "ls-files", "--eol"], capture_output=True, encoding="utf-8", check=True).stdout
+    fine = re.compile(r"i/(?:-text +w/\S* +attr/-text|(?:lf|none) +w/(?:lf|none)? +attr/\S.*eol=lf)\s")
+    wrong = [line for line in listed.splitlines() if not fine.match(line)]
+    assert listed and wrong == [], ".gitattributes does not say what these are"
 
 
 def test_documentation_makes_no_other_wheel_but_source_does(tmp_path: Path) -> None:

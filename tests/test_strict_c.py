@@ -30,8 +30,11 @@ def findings_of(text: str, folder: Path) -> list[str]:
 
 def test_what_msvc_understands_passes(tmp_path: Path) -> None:
     text = """
+    #include <process.h>
+    #include <stdio.h>
     static PORT_THREAD_LOCAL int mine;
     #ifndef _MSC_VER
+    #include <unistd.h>
     static int bits(unsigned long long v) { return __builtin_clzll(v); }
     #endif
     int f(size_t n) { int array[2] = {1, (int)n}; for (int i = 0; i < 2; i++) mine += array[i]; return mine; }
@@ -58,6 +61,14 @@ def test_what_msvc_understands_passes(tmp_path: Path) -> None:
         ("int f(int a, unsigned b) { return a < b; }", "different signs"),
         ("double f(long long a) { return a; }", "may lose precision"),
         ("int f(char *a, const char *b) { return strcpy(a, b) != 0; }", "poisoned"),
+        ("int f(const char *a, const char *b) { return strcasecmp(a, b); }", "poisoned"),
+        ("ssize_t f(void);", "poisoned"),
+        ("#include <stdatomic.h>", "no <stdatomic.h>"),
+        ("#include <strings.h>", "no <strings.h>"),
+        ("#include <unistd.h>", "no <unistd.h>"),
+        ("#include <pthread.h>", "no <pthread.h>"),
+        ("#include <sys/time.h>", "no <sys/time.h>"),
+        ('#include "getopt.h"', "no <getopt.h>"),
     ],
 )
 def test_what_msvc_does_not_is_refused_for_both_processors(text: str, word: str, tmp_path: Path) -> None:
@@ -69,6 +80,20 @@ def test_what_msvc_does_not_is_refused_for_both_processors(text: str, word: str,
 @pytest.mark.parametrize("file", strict.shared(), ids=lambda file: file.name)
 def test_the_shared_c(file: Path, tmp_path: Path) -> None:
     assert strict.with_clang("clang", [file], tmp_path) == []
+
+
+def test_a_header_of_ours_is_looked_into(tmp_path: Path) -> None:
+    (tmp_path / "beside.h").write_text("#include <dirent.h>\n")
+    file = tmp_path / "snippet.c"
+    file.write_text('#include "beside.h"\nint f(void);\n')
+    findings = strict.with_clang("clang", [file], tmp_path)
+    assert len(findings) == len(strict.PROCESSORS) and all("no <dirent.h>" in finding for finding in findings), findings
+
+
+@pytest.mark.parametrize("language", strict.LANGUAGES)
+def test_the_client_and_the_header_of_the_game(language: str, tmp_path: Path) -> None:
+    assert strict.write_header(tmp_path)
+    assert strict.with_clang("clang", [strict.client()], tmp_path, deprecated=False, language=language, more=[tmp_path]) == []
 
 
 def test_the_native_tests(tmp_path: Path) -> None:

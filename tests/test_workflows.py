@@ -104,6 +104,36 @@ def test_scripts_and_their_commands_exist() -> None:
     assert (PROJECT / "tools/liburing.sh").is_file()
 
 
+def lines_of(job: str) -> list[str]:
+    """All that this job of tests.yml runs, in order."""
+    found = read(PROJECT / ".github/workflows/tests.yml")["jobs"][job]
+    return [line.strip() for step in found["steps"] for line in step.get("run", "").splitlines()]
+
+
+def test_the_site_s_own_tests_run_where_the_site_can_be_built() -> None:
+    lines = [line.partition(" #")[0] for line in lines_of("docs")]
+    assert lines.index("python tools/dev.py docs") < lines.index("python tools/dev.py test -q tests/test_docs.py")
+
+
+@pytest.mark.parametrize("variable", ["PYIOCP_CONTRACT_EXE", "PYIOCP_LECTURE_CLIENT_EXE"])
+def test_on_windows_the_tests_programs_are_made_by_msvc_and_named(variable: str) -> None:
+    """Without them their tests are skipped there."""
+    (suite,) = [step for place, step in steps() if place == "tests.yml: windows" and "pytest -q" in step.get("run", "")]
+    program = suite["env"][variable].removeprefix("${{ github.workspace }}/")
+    lines = lines_of("windows")
+    (made,) = [number for number, line in enumerate(lines) if "wheels.py strict" in line]
+    assert program in lines[made].split()
+    (installed,) = [number for number, line in enumerate(lines) if line.endswith("$NEEDS")]
+    assert installed < made, "the client's header is written by the installed package"
+
+
+@pytest.mark.parametrize("job", ["msvc", "checks"])
+def test_strict_finds_a_package_that_writes_the_header(job: str) -> None:
+    lines = [line.partition(" #")[0] for line in lines_of(job)]
+    (installed,) = [number for number, line in enumerate(lines) if re.fullmatch(r"python -m pip install (?:\S+ )*\.", line)]
+    assert installed < lines.index("python tools/wheels.py strict")
+
+
 def test_groups_and_extras_that_are_installed_exist() -> None:
     known = settings()
     texts = [text for _, text in commands()]

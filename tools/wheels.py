@@ -17,7 +17,7 @@ usage: python tools/wheels.py sdist
        python tools/wheels.py wheel [--python LIST] [--sdist FILE]
        python tools/wheels.py audit [--python LIST] [--sdist FILE]
        python tools/wheels.py test [--python LIST] [--sdist FILE] [--again] [pytest arguments]
-       python tools/wheels.py strict [--compiler NAME] [--contract PROGRAM]
+       python tools/wheels.py strict [--compiler NAME] [--contract PROGRAM] [--client PROGRAM]
        python tools/wheels.py check [--release TAG | --complete FOLDER]
 """
 HELP = (
@@ -28,7 +28,8 @@ commands:
   wheel    wheels from that sdist, with liburing linked in statically
   audit    auditwheel's verdict on them; the repaired wheel, installed alone, must serve io_uring without a liburing of the system
   test     the wheel with its extras into a fresh environment, then the tests of the sdist from an empty folder
-  strict   the C that Windows compiles, held to what MSVC understands: by MSVC itself where it is, else by clang
+  strict   the C that Windows compiles, held to what MSVC understands: by MSVC itself where it is, else by clang;
+           with --contract or --client, MSVC makes the port's native tests or the chess client in C instead (that needs iocp installed)
   check    the workflows, and the wheels that cibuildwheel would build; with --release, whether that tag may be released;
            with --complete, whether all that is to be published lies in that folder
 
@@ -135,10 +136,12 @@ def test(words: list[str]) -> int:
 
 def strictly(words: list[str]) -> int:
     compiler = take(words, "--compiler") or strict.default_compiler()
-    program = take(words, "--contract")
+    makers = {"--contract": strict.contract, "--client": strict.lecture_client}
+    wanted = {option: program for option in makers if (program := take(words, option)) is not None}
     refuse(words)
-    if program is not None:
-        strict.contract(compiler, Path(program).absolute())
+    for option, program in wanted.items():
+        makers[option](compiler, Path(program).absolute())
+    if wanted:
         return 0
     return report(strict.check(compiler), f"{compiler}: nothing that MSVC would not understand")
 

@@ -28,7 +28,7 @@ def _backlog() -> str:
 
 
 def _open_files() -> str:
-    if os.name == "nt":
+    if sys.platform == "win32":
         return "no limit of its own (handles are limited by memory)"
     import resource
 

@@ -273,7 +273,7 @@ static void explain_refusal(int error, char *reason)
                  "denied: the sysctl kernel.io_uring_disabled is %c (0 allows it to all, 1 to a group, 2 to nobody)", disabled);
     else if (error == EPERM || error == EACCES)
         snprintf(reason, PORT_REASON_SIZE,
-                 "denied: most likely a container's seccomp profile (Docker and Kubernetes forbid io_uring by default)");
+                 "denied: most likely a container's seccomp profile (the default ones of Docker and containerd forbid io_uring)");
     else if (error == ENOMEM)
         snprintf(reason, PORT_REASON_SIZE, "no memory for a ring: most likely the limit of locked memory (ulimit -l) on an older kernel");
     else if (error == EMFILE)

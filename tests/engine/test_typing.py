@@ -21,7 +21,8 @@ SOURCES = Path(__file__).resolve().parents[2] / "src" / "_iocpcore"
 CLASSES = ["Session", "Timer", "Group", "Engine", "Server", "Client", "Crowd"]
 
 
-def test_mypy_strict_passes_on_the_package(tmp_path: Path) -> None:
+@pytest.mark.parametrize("system", ["linux", "win32"])
+def test_mypy_strict_passes_on_the_package(tmp_path: Path, system: str) -> None:
     if importlib.util.find_spec("mypy") is None:
         pytest.skip("mypy is not installed")
     # The package by its name, as its users' mypy sees it; the cache is thrown away with the test's folder.
@@ -31,7 +32,8 @@ def test_mypy_strict_passes_on_the_package(tmp_path: Path) -> None:
     (tmp_path / "iocp").mkdir()
     copies = [shutil.copy(path, tmp_path / "iocp" / path.name) for path in files()]
     run = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), str(program), *map(str, copies)],
+        [sys.executable, "-m", "mypy", "--strict", "--platform", system, "--cache-dir", str(tmp_path / "cache"),
+         str(program), *map(str, copies)],
         cwd=tmp_path,
         stdin=subprocess.DEVNULL,
         capture_output=True,

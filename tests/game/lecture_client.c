@@ -235,7 +235,7 @@ static int receive(void)
     memmove(buffer, buffer + taken, (size_t)(filled - taken));
     filled -= taken;
     taken = 0;
-    count = (int)recv(server, buffer + filled, (size_t)(BUFFER_SIZE - filled), 0);
+    count = (int)recv(server, buffer + filled, BUFFER_SIZE - filled, 0);
     if (count < 0)
         fail("the connection broke");
     if (filled && count)
@@ -278,7 +278,7 @@ static void need_packet(int *type)
 
 static void send_packet(const void *packet, size_t size)
 {
-    if (send(server, (const char *)packet, size, 0) != (int)size)
+    if (send(server, (const char *)packet, (int)size, 0) != (int)size)
         fail("could not send");
 }
 

@@ -11,8 +11,8 @@
 int the_backend;
 HANDLE the_port;
 int skip_wanted = 1;
-atomic_long in_flight;
-atomic_long posts_in_flight;
+counter_t in_flight;
+counter_t posts_in_flight;
 
 /* Before the test made anything, and after it has closed everything. */
 static long descriptors_before;
@@ -44,8 +44,8 @@ void open_port(DWORD threads)
 
 void close_port(void)
 {
-    CHECK_EQUAL(atomic_load(&in_flight), 0);
-    CHECK_EQUAL(atomic_load(&posts_in_flight), 0);
+    CHECK_EQUAL(counter_get(&in_flight), 0);
+    CHECK_EQUAL(counter_get(&posts_in_flight), 0);
     CHECK(CloseHandle(the_port));
     the_port = NULL;
 }
@@ -74,22 +74,23 @@ int is_wine(void)
 
 void post(ULONG_PTR key)
 {
-    atomic_fetch_add(&posts_in_flight, 1);
+    counter_add(&posts_in_flight, 1);
     if (!PostQueuedCompletionStatus(the_port, 0, key, NULL))
         FAIL("PostQueuedCompletionStatus failed with error %d", WSAGetLastError());
 }
 
 static void completed(struct operation *operation, const OVERLAPPED_ENTRY *entry)
 {
-    int expected = PENDING;
+    int64_t before;
     operation->error = port_result(operation->socket, &operation->overlapped);
     operation->bytes = entry->dwNumberOfBytesTransferred;
     operation->key = entry->lpCompletionKey;
     /* Last: another thread may be waiting for the state in order to free the operation. */
-    if (!atomic_compare_exchange_strong(&operation->state, &expected, COMPLETE))
+    before = counter_swap(&operation->state, COMPLETE);
+    if (before != PENDING)
         FAIL("a completion of kind %d came for an operation that %s", operation->kind,
-             expected == IDLE ? "was never started" : "was complete already");
-    atomic_fetch_sub(&in_flight, 1);
+             before == IDLE ? "was never started" : "was complete already");
+    counter_add(&in_flight, -1);
 }
 
 int dequeue(struct packet *packets, int room, DWORD milliseconds)
@@ -119,14 +120,14 @@ int dequeue(struct packet *packets, int room, DWORD milliseconds)
         if (operation != NULL)
             completed(operation, &entries[i]);
         else
-            atomic_fetch_sub(&posts_in_flight, 1);
+            counter_add(&posts_in_flight, -1);
     }
     return (int)count;
 }
 
 int is_complete(struct operation *operation)
 {
-    return atomic_load(&operation->state) == COMPLETE;
+    return counter_get(&operation->state) == COMPLETE;
 }
 
 void wait_for(struct operation *operation)
@@ -143,9 +144,9 @@ void wait_for_all(void)
 {
     int64_t deadline = port_now() + (int64_t)deadline_milliseconds() * 1000000;
     struct packet packets[64];
-    while (atomic_load(&in_flight) != 0) {
+    while (counter_get(&in_flight) != 0) {
         if (dequeue(packets, 64, 1000) == 0 && port_now() > deadline)
-            FAIL("%ld operations never completed", atomic_load(&in_flight));
+            FAIL("%d operations never completed", (int)counter_get(&in_flight));
     }
 }
 
@@ -172,25 +173,25 @@ struct operation *operation_new(enum kind kind, SOCKET s)
     operation->kind = kind;
     operation->socket = s;
     operation->accepted = INVALID_SOCKET;
-    atomic_init(&operation->state, IDLE);
+    counter_set(&operation->state, IDLE);
     return operation;
 }
 
 void operation_free(struct operation *operation)
 {
-    CHECK(atomic_load(&operation->state) != PENDING);
+    CHECK(counter_get(&operation->state) != PENDING);
     free(operation);
 }
 
 /* Before the call: the completion may be on another thread before the call has returned. */
 static void about_to_start(struct operation *operation)
 {
-    CHECK(atomic_load(&operation->state) != PENDING);
+    CHECK(counter_get(&operation->state) != PENDING);
     memset(&operation->overlapped, 0, sizeof operation->overlapped);
     operation->error = 0;
     operation->bytes = 0;
-    atomic_fetch_add(&in_flight, 1);
-    atomic_store(&operation->state, PENDING);
+    counter_add(&in_flight, 1);
+    counter_set(&operation->state, PENDING);
 }
 
 /* After the call: `at_once` when it returned success. With WSA_IO_PENDING the operation must not be touched any more. */
@@ -202,8 +203,8 @@ static enum start started(struct operation *operation, int at_once, int code, DW
         return STARTED;
     operation->error = at_once ? 0 : code;
     operation->bytes = bytes;
-    atomic_store(&operation->state, at_once ? COMPLETE : IDLE);
-    atomic_fetch_sub(&in_flight, 1);
+    counter_set(&operation->state, at_once ? COMPLETE : IDLE);
+    counter_add(&in_flight, -1);
     return at_once ? DONE : REFUSED;
 }
 

@@ -11,9 +11,8 @@
 #ifndef CONTRACT_HARNESS_H
 #define CONTRACT_HARNESS_H
 
-#include <stdatomic.h>
-
 #include "port.h"
+#include "sync.h"
 
 #include "check.h"
 #include "peer.h"
@@ -37,7 +36,7 @@ struct operation {
     SOCKET socket;
     SOCKET accepted;
     void *owner; /* the test's own */
-    atomic_int state;
+    counter_t state; /* an enum state; another thread may be waiting for it */
     /* Valid once the state is COMPLETE. */
     int error;
     DWORD bytes;
@@ -56,9 +55,9 @@ extern HANDLE the_port;
 /* Whether associate() asks for FILE_SKIP_COMPLETION_PORT_ON_SUCCESS. It does, unless a test says otherwise. */
 extern int skip_wanted;
 /* Operations started whose completion was not seen yet, on all threads. */
-extern atomic_long in_flight;
+extern counter_t in_flight;
 /* Packets posted through post() and not yet dequeued. */
-extern atomic_long posts_in_flight;
+extern counter_t posts_in_flight;
 
 /* ---- the port ---- */
 

@@ -380,8 +380,8 @@ void receive_into_a_buffer(void)
     receive = operation_new(RECEIVE, here);
     buffer.buf = bytes;
     buffer.len = sizeof bytes;
-    atomic_store(&receive->state, PENDING);
-    atomic_fetch_add(&in_flight, 1);
+    counter_set(&receive->state, PENDING);
+    counter_add(&in_flight, 1);
     if (WSARecv(here, &buffer, 1, &received, &flags, &receive->overlapped, NULL) != 0)
         CHECK_EQUAL(WSAGetLastError(), WSA_IO_PENDING);
     expect_quiet();

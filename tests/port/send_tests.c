@@ -184,8 +184,8 @@ void several_sends_in_flight(void)
         if (start_send(send, &buffer, 1) == REFUSED)
             FAIL("send %d: error %d", next, send->error);
         next++;
-        if ((int)atomic_load(&in_flight) > deepest)
-            deepest = (int)atomic_load(&in_flight);
+        if ((int)counter_get(&in_flight) > deepest)
+            deepest = (int)counter_get(&in_flight);
     }
     wait_for_all();
     thread_join(thread);

@@ -23,9 +23,9 @@ struct connection {
 static SOCKET server_listener;
 static struct operation *server_pool[POOL];
 static struct connection *connections[CONNECTIONS];
-static atomic_int connection_count;
+static counter_t connection_count;
 static struct gate accepted, closed_ones;
-static atomic_int stopping;
+static counter_t stopping;
 
 static void receive_next(struct connection *c);
 
@@ -79,7 +79,7 @@ static void received(struct connection *c)
 
 static void receive_next(struct connection *c)
 {
-    if (atomic_load(&stopping))
+    if (counter_get(&stopping))
         return;
     /* Recursion through received() ends: each turn takes bytes that the client sent, and it sends a bounded number. */
     switch (start_receive(c->receive)) {
@@ -112,12 +112,12 @@ static void accept_done(struct operation *accept)
     c->receive = operation_new(RECEIVE, c->socket);
     c->send = operation_new(SEND, c->socket);
     c->receive->owner = c->send->owner = c;
-    index = atomic_fetch_add(&connection_count, 1);
+    index = (int)counter_add(&connection_count, 1) - 1;
     CHECK(index < CONNECTIONS);
     connections[index] = c;
     receive_next(c);
     gate_raise(&accepted, 1);
-    if (atomic_load(&stopping))
+    if (counter_get(&stopping))
         return;
     switch (start_accept(accept, AF_INET)) {
     case DONE:
@@ -140,7 +140,7 @@ static void handle(struct operation *operation)
     CHECK(operation->key == (ULONG_PTR)c);
     if (operation->error != 0) {
         CHECK(port_is_reset(operation->error) || port_is_cancelled(operation->error));
-        if (atomic_load(&stopping))
+        if (counter_get(&stopping))
             return; /* its socket is closed once everything is quiet */
         close_connection(c);
     } else if (operation->kind == RECEIVE) {
@@ -190,7 +190,7 @@ static void cancel_everything(void)
     int i;
     (void)cancel(server_listener, NULL);
     if (gate_count(&closed_ones) == 0)
-        for (i = 0; i < atomic_load(&connection_count); i++)
+        for (i = 0; i < counter_get(&connection_count); i++)
             (void)cancel(connections[i]->socket, NULL);
 }
 
@@ -201,9 +201,9 @@ static void stop_server(thread_t *threads)
     int64_t start = port_now();
     SOCKET again;
     int i;
-    atomic_store(&stopping, 1);
+    counter_set(&stopping, 1);
     cancel_everything();
-    while (atomic_load(&in_flight) != 0) {
+    while (counter_get(&in_flight) != 0) {
         CHECK(port_now() - start < (int64_t)deadline_milliseconds() * 1000000);
         spin_for_microseconds(500);
         cancel_everything();
@@ -212,8 +212,8 @@ static void stop_server(thread_t *threads)
         post(STOP);
     for (i = 0; i < WORKERS; i++)
         thread_join(threads[i]);
-    CHECK_EQUAL(atomic_load(&posts_in_flight), 0);
-    for (i = 0; i < atomic_load(&connection_count); i++) {
+    CHECK_EQUAL(counter_get(&posts_in_flight), 0);
+    for (i = 0; i < counter_get(&connection_count); i++) {
         if (connections[i]->socket != INVALID_SOCKET)
             close_socket_now(connections[i]->socket);
         operation_free(connections[i]->receive);

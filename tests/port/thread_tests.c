@@ -9,7 +9,7 @@ enum { WORKERS = 4, STOP = 0x510F };
 
 enum { POSTERS = 4, POSTS_EACH = 2000, POSTS = POSTERS * POSTS_EACH };
 
-static atomic_char taken[POSTS];
+static counter_t taken[POSTS];
 static struct gate posts_taken;
 static const int *post_batch;
 
@@ -23,7 +23,7 @@ static void poster(void *first)
 static void take_one(ULONG_PTR key)
 {
     CHECK(key < POSTS);
-    if (atomic_fetch_add(&taken[key], 1) != 0)
+    if (counter_add(&taken[key], 1) != 1)
         FAIL("packet %lu was dequeued twice", (unsigned long)key);
 }
 

@@ -13,7 +13,8 @@ from .places import OUTPUT, PROJECT, ToolError, run, say, tools
 LEFT_OUT = {
     ".github/": "workflows run where the repository lives; nothing in an unpacked sdist uses them",
     ".ci/": "the same: it runs what docs/testing.md lists",
-    ".gitignore": "means something to git only",
+    ".gitattributes": "means something to git only",
+    ".gitignore": "the same",
 }
 # What the sdist has and git has not: setuptools' own.
 GENERATED = re.compile(r"PKG-INFO|setup\.cfg|pyiocp\.egg-info/.*")

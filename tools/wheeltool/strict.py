@@ -3,8 +3,9 @@
 With MSVC (`cl`, found as Visual Studio's own prompt finds it) this is a compilation that treats warnings as errors. Without it
 clang stands in:
 mingw's headers are read first, as the system headers they are; then clang is told that it is MSVC (so that `#ifdef _MSC_VER` takes
-MSVC's way), what only gcc and clang know is forbidden, and the files are read for x86-64 and arm64 with every warning that has a
-counterpart in MSVC's /W3, some of /W4, and every one about a language extension.
+MSVC's way), what only gcc and clang know is forbidden, so are headers and functions that mingw has and MSVC has not, and the files
+are read for x86-64 and arm64 with every warning that has a counterpart in MSVC's /W3, some of /W4, and every one about a language
+extension.
 
 What that cannot show: what only MSVC's optimizer or linker finds; warnings of MSVC without a counterpart (C4090, C4334 ...); that
 Microsoft's headers declare what mingw's declare.
@@ -31,14 +32,31 @@ WARNINGS = """-Wall -Wextra -Wpedantic -Wgnu -Wvla -Wlanguage-extension-token -W
     -Wfloat-conversion -Wimplicit-int-float-conversion -Wc2x-extensions""".split()
 # Cython's own habits, in MSVC's /W4 only: C4100, C4189, C4505.
 OF_CYTHON = ["-Wno-unused-parameter", "-Wno-unused-but-set-variable", "-Wno-unused-function"]
-FLAGS = ["-std=c11", "-fms-extensions", "-fsyntax-only", "-Werror"]
-SYSTEM = ["stddef.h", "stdint.h", "stdio.h", "stdlib.h", "string.h", "winsock2.h", "ws2tcpip.h", "mswsock.h", "windows.h", "intrin.h"]
+# A newer clang's own headers have #warning lines, which mingw's intrin.h runs into.
+FLAGS = ["-fms-extensions", "-Werror", "-Wno-#warnings"]
+SYSTEM = ["stddef.h", "stdint.h", "stdio.h", "stdlib.h", "string.h", "time.h", "math.h", "io.h",
+    "process.h", "sys/types.h", "winsock2.h", "ws2tcpip.h", "mswsock.h", "windows.h", "intrin.h"]
 # Words of gcc and clang that would pass, because clang is one: forbidden where they are compiled, not where #ifdef leaves them out.
 GNU_WORDS = re.compile(r"\b(?:__(?:builtin|atomic|sync)_\w+|__attribute__|__typeof__|__typeof|__extension__|__asm__|__thread|__int128)\b")
 # C4996 in MSVC, which is a warning of /W1.
 DEPRECATED = """strcpy strncpy strcat strncat sprintf vsprintf sscanf fopen getenv strerror strtok localtime gmtime inet_addr inet_ntoa
     gethostbyname""".split()
-MSVC = ["/nologo", "/std:c11", "/utf-8", "/W3", "/WX", "/c", "/D_WIN32_WINNT=0x0A00"]
+# What mingw takes over from POSIX and Microsoft's C library has not, or has under a name with an underscore before it (C4996 again).
+POSIX = """ssize_t strcasecmp strncasecmp strtok_r strdup stricmp strnicmp asprintf vasprintf getline localtime_r gmtime_r clock_gettime
+    nanosleep gettimeofday usleep sleep getpid fileno isatty M_PI""".split()
+# C11's headers that MSVC has without a switch (stdatomic.h: /experimental:c11atomics; threads.h: of 2023 only), its own, the system's.
+HEADERS = frozenset(
+    """assert ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdbool stddef stdint stdio stdlib
+    stdnoreturn string time uchar wchar wctype
+    fcntl intrin io malloc process sys/stat sys/types
+    mstcpip mswsock windows winsock2 ws2tcpip""".split()
+)
+# A line marker, or an include directive that was followed: clang -E -dI prints both.
+MARKER = re.compile(r'# \d+ "(?P<file>[^"]*)"|#include (?P<name>[<"][^>"]+[>"])')
+MSVC = ["/nologo", "/utf-8", "/W3", "/WX", "/c", "/D_WIN32_WINNT=0x0A00"]
+# The client stands for those of students, which are C++ more often than not.
+MSVC_LANGUAGES = {"c": ["/std:c11"], "c++": ["/TP", "/std:c++14"]}
+LANGUAGES = {"c": ["-std=c11"], "c++": ["-xc++", "-std=c++14"]}
 MSVC_TESTS = ["/D_CRT_SECURE_NO_WARNINGS", "/D_WINSOCK_DEPRECATED_NO_WARNINGS"]
 
 
@@ -48,6 +66,21 @@ def shared() -> list[Path]:
 
 def native_tests() -> list[Path]:
     return sorted(PROJECT.glob("tests/port/*.c"))
+
+
+def client() -> Path:
+    """The lecture's client, which is compiled with the header that the game writes."""
+    return PROJECT / "tests" / "game" / "lecture_client.c"
+
+
+def write_header(folder: Path) -> bool:
+    """chess.h into that folder, as the iocp of this Python writes it; False if there is none."""
+    command = [sys.executable, "-m", "iocp.game.protocol", "--c-header"]
+    # From elsewhere: an iocp that happens to lie in the current folder is not the installed one.
+    done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", stdin=subprocess.DEVNULL)
+    if done.returncode == 0:
+        (folder / "chess.h").write_text(done.stdout, encoding="utf-8")
+    return done.returncode == 0
 
 
 def includes(*more: Path) -> list[str]:
@@ -87,7 +120,10 @@ def prelude(folder: Path, python: bool, forbidden: Sequence[str]) -> Path:
     lines += [f"#include <{name}>" for name in SYSTEM]
     if python:
         lines += ["#define MS_WIN64", "#define PY_SSIZE_T_CLEAN", "#include <Python.h>"]
-    lines += [f"#pragma GCC poison {word}" for word in forbidden]
+    # Some are macros in mingw's headers, and clang warns of poisoning those.
+    lines += [line for word in forbidden for line in (f"#undef {word}", f"#pragma GCC poison {word}")]
+    # MSVC's C11 comes without these two, and says so; Cython and Python look there.
+    lines += ["#undef __STDC_NO_ATOMICS__", "#define __STDC_NO_ATOMICS__ 1", "#define __STDC_NO_VLA__ 1"]
     lines += ["#define _MSC_VER 1940", *(f"#undef {name}" for name in ("__GNUC__", "__clang__", "__MINGW32__", "__MINGW64__")), ""]
     path = folder / ("python.h" if python else "plain.h")
     path.write_text("\n".join(lines))
@@ -101,22 +137,50 @@ def forbidden_in(files: Sequence[Path]) -> list[str]:
     return sorted({word for path in texts for word in GNU_WORDS.findall(path.read_text(encoding="utf-8"))})
 
 
-def with_clang(compiler: str, files: Sequence[Path], folder: Path, python: Path | None = None, deprecated: bool = True) -> list[str]:
+def foreign_headers(preprocess: Sequence[str], file: Path, folders: Sequence[Path]) -> list[str]:
+    """Headers that this file, or one of ours that it includes, asks for and MSVC has not. `folders`: where others may lie."""
+    done = subprocess.run([*preprocess, str(file)], capture_output=True, text=True, errors="replace")
+    if not done.stdout:
+        raise ToolError(f"{preprocess[0]} cannot say which headers {file} includes:\n{done.stderr.strip()}")
+    ours, found = False, set()
+    for marker in MARKER.finditer(done.stdout):
+        if marker["file"] is not None:
+            ours = any(Path(marker["file"]).is_relative_to(place) for place in (PROJECT, file.parent))
+        elif ours:
+            name = marker["name"][1:-1]
+            known = name.removesuffix(".h") in HEADERS or any((folder / name).is_file() for folder in (file.parent, *folders))
+            found |= set() if known else {name}
+    return [f"{file.name}: MSVC has no <{name}>, or not without a switch" for name in sorted(found)]
+
+
+def with_clang(
+    compiler: str,
+    files: Sequence[Path],
+    folder: Path,
+    python: Path | None = None,
+    deprecated: bool = True,
+    language: str = "c",
+    more: Sequence[Path] = (),
+) -> list[str]:
     """Findings, one text for each file and processor that has some."""
     if shutil.which(compiler) is None:
         raise ToolError(f"{compiler} is not installed (Debian: apt-get install clang)")
     # Cython's output asks for gcc's words where it finds gcc; as a whole it is too large to be forbidden words one by one.
-    words = [*(forbidden_in(files) if python is None else []), *(DEPRECATED if deprecated else [])]
+    words = [*(forbidden_in(files) if python is None else []), *(DEPRECATED if deprecated else []), *POSIX]
     first = prelude(folder, python is not None, words)
     system = [str(path) for path in ([python] if python else []) + [mingw_headers()]]
-    flags = [*FLAGS, *WARNINGS, *(OF_CYTHON if python else []), *(word for path in system for word in ("-isystem", path))]
+    flags = [*LANGUAGES[language], *FLAGS, *WARNINGS, *(OF_CYTHON if python else [])]
+    flags += [*(word for path in system for word in ("-isystem", path)), "-include", str(first), *includes(*more)]
+    own = [Path(word.removeprefix("-I")) for word in includes(*more)] + ([python] if python else [])
     findings = []
     for processor in PROCESSORS:
         for file in files:
-            command = [compiler, f"--target={processor}-w64-windows-gnu", *flags, "-include", str(first), *includes(), str(file)]
-            done = subprocess.run(command, capture_output=True, text=True)
-            if done.returncode:
-                findings.append(f"{file.name} for {processor}:\n{done.stderr.strip()}")
+            command = [compiler, f"--target={processor}-w64-windows-gnu", *flags]
+            done = subprocess.run([*command, "-fsyntax-only", str(file)], capture_output=True, text=True)
+            texts = [done.stderr.strip()] if done.returncode else []
+            texts += foreign_headers([*command, "-E", "-dI"], file, own)
+            if texts:
+                findings.append(f"{file.name} for {processor}:\n" + "\n".join(texts))
     return findings
 
 
@@ -151,23 +215,37 @@ def call_msvc(compiler: str, arguments: Sequence[str | Path], variables: dict[st
     return (done.stdout + done.stderr).strip() if done.returncode else ""
 
 
-def with_msvc(compiler: str, files: Sequence[Path], folder: Path, more: Sequence[str] = ()) -> list[str]:
+def with_msvc(
+    compiler: str, files: Sequence[Path], folder: Path, more: Sequence[str] = (), language: str = "c"
+) -> list[str]:
     variables = msvc_environment(compiler)
-    arguments = [*MSVC, *more, *includes(), f"/Fo{folder / 'object.obj'}"]
+    arguments = [*MSVC, *MSVC_LANGUAGES[language], *more, *includes(), f"/Fo{folder / 'object.obj'}"]
     said = {file.name: call_msvc(compiler, [*arguments, file], variables) for file in files}
     return [f"{name}:\n{text}" for name, text in said.items() if text]
 
 
-def contract(compiler: str, out: Path) -> None:
-    """The port's native tests as a program, for PYIOCP_CONTRACT_EXE."""
-    files = [*native_tests(), *sorted(PROJECT.glob("src/port/win32*.c"))]
-    flags = [*(word for word in MSVC if word != "/c"), "/O2", *MSVC_TESTS, *includes()]
+def link(compiler: str, out: Path, files: Sequence[Path], more: Sequence[Path] = ()) -> None:
+    """A program of the tests, by MSVC: the Windows Python that runs them has no compiler at hand."""
+    flags = [*(word for word in MSVC if word != "/c"), *MSVC_LANGUAGES["c"], "/O2", *MSVC_TESTS, *includes(*more)]
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         arguments: list[str | Path] = [*flags, f"/Fo{folder}{os.sep}", f"/Fe{out}", *files, "/link", "ws2_32.lib", "mswsock.lib"]
         said = call_msvc(compiler, arguments, msvc_environment(compiler))
     if said:
-        raise ToolError(f"the port's native tests do not compile with {compiler}:\n{said}")
+        raise ToolError(f"{out.name} does not compile with {compiler}:\n{said}")
+
+
+def contract(compiler: str, out: Path) -> None:
+    """The port's native tests as a program, for PYIOCP_CONTRACT_EXE."""
+    link(compiler, out, [*native_tests(), *sorted(PROJECT.glob("src/port/win32*.c"))])
+
+
+def lecture_client(compiler: str, out: Path) -> None:
+    """The lecture's client as a program, chess.h beside it, for PYIOCP_LECTURE_CLIENT_EXE."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if not write_header(out.parent):
+        raise ToolError(f"{sys.executable} has no iocp, which writes the client's header: install it first (pip install .)")
+    link(compiler, out, [client()], [out.parent])
 
 
 def check(compiler: str) -> list[str]:
@@ -175,13 +253,21 @@ def check(compiler: str) -> list[str]:
     msvc = Path(compiler).stem.lower() in ("cl", "clang-cl")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        has_header = write_header(folder)
+        if not has_header:
+            say(f"the client in C is not checked: {sys.executable} has no iocp to write its header (pip install .)")
+        languages = tuple(MSVC_LANGUAGES) if has_header else ()
         if msvc:
             free = ["/DPy_GIL_DISABLED=1"] if sysconfig.get_config_var("Py_GIL_DISABLED") else []
             python = [f"/I{sysconfig.get_path('include')}", *free]
             findings = with_msvc(compiler, shared(), folder) + with_msvc(compiler, native_tests(), folder, MSVC_TESTS)
+            for language in languages:
+                findings += with_msvc(compiler, [client()], folder, [*MSVC_TESTS, f"/I{folder}"], language)
             return findings + with_msvc(compiler, [generate(folder)], folder, python)
         findings = with_clang(compiler, shared(), folder)
         findings += with_clang(compiler, native_tests(), folder, deprecated=False)
+        for language in languages:
+            findings += with_clang(compiler, [client()], folder, deprecated=False, language=language, more=[folder])
         headers = windows_python_headers()
         if headers is None:
             say("Cython's output is not checked: no headers of a Windows Python here (python tools/wine.py setup fetches them)")
