@@ -29,7 +29,8 @@ commands:
   audit    auditwheel's verdict on them; the repaired wheel, installed alone, must serve io_uring without a liburing of the system
   test     the wheel with its extras into a fresh environment, then the tests of the sdist from an empty folder
   strict   the C that Windows compiles, held to what MSVC understands: by MSVC itself where it is, else by clang;
-           with --contract or --client, MSVC makes the port's native tests or the chess client in C instead (that needs iocp installed)
+           with --contract it makes the port's native tests a program instead, with --client the chess client in C (MSVC only; the
+           client's header is written by the iocp that is installed)
   check    the workflows, and the wheels that cibuildwheel would build; with --release, whether that tag may be released;
            with --complete, whether all that is to be published lies in that folder
 
