@@ -1,0 +1,52 @@
+"""The files that a report is written to: looked at before the run, so that it is not made for nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .report import Report
+
+
+def why_not(file: Path) -> str | None:
+    """Why `file` cannot be written; None: it can. Leaves it as it is."""
+    folder = file.absolute().parent
+    if not folder.is_dir():
+        return f"there is no folder {folder}"
+    if file.is_dir():
+        return f"{file} is a folder: name a file in it"
+    try:
+        is_there = file.exists()
+        # Anything else, such as a pipe, notices each time that it is opened.
+        if not is_there or file.is_file():
+            os.close(os.open(file, os.O_WRONLY | os.O_CREAT, 0o666))
+            if not is_there:
+                file.unlink()
+    except OSError as error:
+        return f"cannot write {file}: {error.strerror}"
+    return None
+
+
+def write_report(report: Report, json_file: Path | None, page_file: Path | None) -> list[str]:
+    """Write the files that were asked for, each whatever became of the other. What could not be written, and why."""
+    problems = []
+    for file, write in ((json_file, _write_json), (page_file, _write_page)):
+        if file is not None:
+            try:
+                write(report, file)
+            except OSError as error:
+                problems.append(f"cannot write {file}: {error.strerror}")
+    return problems
+
+
+def _write_json(report: Report, file: Path) -> None:
+    file.write_text(json.dumps(report.as_json(), indent=1) + "\n", encoding="utf-8")
+
+
+def _write_page(report: Report, file: Path) -> None:
+    from .page import write_page
+
+    write_page(report, file)
