@@ -57,7 +57,7 @@ def _command(options: argparse.Namespace) -> int:
     except (UsageError, CapacityError, ValueError, TypeError) as error:
         usage.error(str(error))
     except ModuleNotFoundError as error:
-        if error.name != "hdrh":
+        if (error.name or "").partition(".")[0] != "hdrh":
             raise
         usage.error("needs the package hdrhistogram: pip install 'pyiocp[load]'")
     return load(settings, objectives, progress, json_file=options.json, page_file=options.html)

@@ -230,6 +230,7 @@ class Run:
             self._close_window(end=True)
             yield from self._report_window()
         if self._stage >= 0:
+            self.crew.tell("players", self._wanted, math.inf, None)  # nobody else comes
             yield from self._order("end", now)
             yield from self._drain_all()
             yield from self._finish()

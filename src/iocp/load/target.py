@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 def why_not(file: Path) -> str | None:
     """Why `file` cannot be written; None: it can. Leaves it as it is."""
     folder = file.absolute().parent
-    if not folder.is_dir():
-        return f"there is no folder {folder}"
-    if file.is_dir():
-        return f"{file} is a folder: name a file in it"
     try:
+        if not folder.is_dir():
+            return f"there is no folder {folder}"
+        if file.is_dir():
+            return f"{file} is a folder: name a file in it"
         is_there = file.exists()
         # Anything else, such as a pipe, notices each time that it is opened.
         if not is_there or file.is_file():
