@@ -155,7 +155,9 @@ def _stage_lines(report: Report) -> list[str]:
 
 
 def _search_lines(found: FindMaxReport, name: str, partial: str) -> list[str]:
-    lines = [f"{name}: {found.sentence()}{partial}", _table_head("step")]
+    lines = [f"{name}: {found.sentence()}{partial}"]
+    if found.steps:
+        lines.append(_table_head("step"))
     for step in found.steps:
         kind = step.step.kind + (" again" if step.step.fresh else "")
         lines.append(_table_row(f"{kind} {step.step.clients:,}", step.totals, step.judgement))

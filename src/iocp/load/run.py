@@ -126,7 +126,7 @@ class Run:
         step = search.next()
         while step is not None:
             yield from self._come(step.clients, fresh=step.fresh)
-            yield from self._wait_seconds(wanted.settle)
+            yield from self._wait_seconds(wanted.settle if self._most_in_stage else 0.0)
             yield from self._hold(wanted.hold if step.kind == "probe" else wanted.confirm_hold, last=False)
             found = self.totals(self._stage)
             judgement = judged(found, step)

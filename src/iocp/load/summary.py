@@ -48,7 +48,7 @@ def summary(report: Report) -> Summary:
     else:
         found = Summary("held", "Held: the server did all that was asked of it" if timed else "Held: no errors and no violations")
         found.sentences += [_held(verdict) for verdict in timed]
-    if not timed and report.find_max is None:
+    if not timed and report.find_max is None and not report.has_measured_nothing:
         found.sentences.append("No limit was set for the latency (such as --slo p99=100ms), so none could be missed.")
     found.sentences += [*_load(report), *_latency(report), *_remarks(report)]
     return found
@@ -71,6 +71,8 @@ def _search(report: Report, search: FindMaxReport) -> Summary:
         found.sentences += [f"{_capital(reason)}." for reason in report.invalid]
     elif report.outcome.ended_early:
         found = Summary("missed", f"Missed: nobody could log in{' any more' if len(search.steps) > 1 else ''}")
+        errors = search.steps[-1].totals.errors.most_common(1)
+        found.sentences += [f"With {search.steps[-1].step.clients:,} players there were {count:,} x {name}." for name, count in errors]
         found.sentences.append(f"The search ended with that: {search.sentence()}.")
     elif search.held is not None:
         found = Summary("held", f"Held: {search.held:,} players")
@@ -81,7 +83,7 @@ def _search(report: Report, search: FindMaxReport) -> Summary:
     elif search.steps:
         found = Summary("invalid", "Invalid: no step of the search proved anything")
     else:
-        found = Summary("invalid", "Interrupted: nothing was measured")
+        found = Summary("invalid", "Interrupted: no step of the search was over")
     if search.invalid_from is not None:
         found.sentences.append(
             f"From {search.invalid_from:,} players on the generator itself was too late, so that nothing is known of the server there."
@@ -103,6 +105,9 @@ def _load(report: Report) -> list[str]:
     )  # fmt: skip
     most = outcome.most_playing if report.find_max is None else report.playing
     wanted = report.clients
+    if not (figures.sent or report.only_listened and report.hold_seconds):
+        came = outcome.most_playing
+        return [f"{came:,}{f' of {wanted:,}' if wanted else ''} players had come." if came else "No player had come."]
     part = f" of {wanted:,}" if wanted not in (0, most) else ""
     text = f"{'' if wanted else 'Up to '}{most:,}{part} players {doing} for {duration(report.hold_seconds)}"
     if figures.sent:
@@ -123,9 +128,9 @@ def _latency(report: Report) -> list[str]:
 
 def _remarks(report: Report) -> list[str]:
     lines = []
-    if report.outcome.interrupted:
+    if report.outcome.interrupted and report.hold_seconds:
         lines.append("The run was interrupted: the figures are of what was measured until then.")
-    if report.outcome.ended_early:
+    if report.outcome.ended_early and report.find_max is None:
         lines.append("The run ended early, since no player was left.")
     if report.settings.processes > 1 and report.figures.fanout.total:
         lines.append(f"What others saw was measured between players of the same of {report.settings.processes} generator processes only.")
