@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def test_module_of_a_protocol_that_fails_is_named_with_its_error(
     module = f"failing_protocol_{number}"
     (tmp_path / f"{module}.py").write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
     with pytest.raises(SystemExit) as ended:
         main(["protocol", f"{module}:arena", "--port", "9"])
     assert ended.value.code == 2

@@ -14,14 +14,15 @@ from hypothesis import strategies as st
 from limited_server import LimitedServer
 from playing import Play
 
+from iocp.load import capacity, cli
 from iocp.load.cli import main
 from iocp.load.findmax import FindMaxReport
-from iocp.load.objective import parse_objectives
 from iocp.load.lines import report_lines
+from iocp.load.objective import parse_objectives
 from iocp.load.report import HELD, INVALID, MISSED
 from iocp.load.run import Run
 from iocp.load.search import Judgement, Search, Step
-from iocp.load.settings import FindMax
+from iocp.load.settings import MAX_CLIENTS, FindMax
 from iocp.load.stage import Totals
 from iocp.load.summary import summary
 
@@ -276,3 +277,17 @@ def test_search_ends_where_the_server_has_gone(play: Play) -> None:
     assert "  ended early: nobody could log in any more" in lines
     assert any(line.startswith("  in steps that failed: error: ") and "connecting failed" in line for line in lines)
     assert summary(report).headline == "Missed: nobody could log in any more"
+
+
+def test_search_without_a_limit_goes_as_far_as_the_tool_does_where_the_machine_has_none(
+    backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, on a loopback host."""
+    for module in (capacity, cli):
+        monkeypatch.setattr(module, "most_by_files", lambda processes: None)
+    file = tmp_path / "max.json"
+    with LimitedServer() as server:
+        port = server.port
+    arguments = ["chess", "--port", str(port), "--find-max", "--slo", "p99=1s", "--start", "2", "--backend", backend]
+    assert main([*arguments, "--timeout", "5", "--json", str(file)]) == MISSED
+    assert json.loads(file.read_text(encoding="utf-8"))["find_max"]["limit"] == MAX_CLIENTS

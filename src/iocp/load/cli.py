@@ -243,7 +243,7 @@ def _find_max(options: argparse.Namespace, settings: Settings, objectives: tuple
     limit = options.limit
     if limit is None:
         found = (most_by_files(settings.processes), most_by_ports(settings))
-        limit = min(MAX_CLIENTS, *(most for most in found if most is not None))
+        limit = min([MAX_CLIENTS, *(most for most in found if most is not None)])
         limited_by = f"{limit}, the most that this machine can do"
     else:
         limited_by = f"--limit {limit}"
