@@ -16,6 +16,7 @@ WRONG = [
     (["chess", "--source", "127.0.0.1,foo"], "argument --source: 'foo' is no IP address"),
     (["chess", "--source", "::1"], "argument --source: ::1 cannot reach 127.0.0.1"),
     (["chess", "--rate", "2", "--window", "3"], "argument --window: not together with --rate"),
+    (["chess", "--rate", "0", "--window", "3"], "argument --window: not together with --rate"),
     (["chess", "--rate", "1", "--window", "3"], "argument --window: not together with --rate"),
     (["echo", "--rate", "20", "--window", "4"], "argument --window: not together with --rate"),
     (["chess", "--slo", "p98=1ms"], "argument --slo: 'p98=1ms' is no objective"),
@@ -57,6 +58,8 @@ def test_module_of_a_protocol_that_fails_is_named_with_its_error(
     assert ended.value.code == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert "argument MODULE:NAME: " in line and module in line and told in line
+    # Where it failed is a line of the module, if it is one.
+    assert (f"{module}.py, line " in line) is (told.startswith("line ") or "module" in told or "SyntaxError" in told)
 
 
 def test_sources_of_this_machine_are_connected_from(backend: str, capsys: pytest.CaptureFixture[str]) -> None:

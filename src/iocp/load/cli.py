@@ -223,7 +223,7 @@ def _check_together(options: argparse.Namespace) -> None:
         ("rate", ("window",)),
     ):
         for other in others:
-            if getattr(options, one) and getattr(options, other):
+            if getattr(options, one) is not None and getattr(options, other):
                 names = [f"--{name.replace('_', '-')}" for name in (one, other)]
                 raise UsageError(f"argument {names[1]}: not together with {names[0]}")
     for name in ("start", "limit", "step_hold", "settle", "precision", "confirm"):
@@ -285,10 +285,11 @@ def _protocol(options: argparse.Namespace) -> Protocol:
     try:
         found = getattr(importlib.import_module(module), name) if colon else None
     except (Exception, SystemExit) as error:  # of a module that is not ours: anything
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        raise UsageError(
-            f"argument MODULE:NAME: {options.name!r} cannot be had: {where.filename}, line {where.lineno}: {type(error).__name__}: {error}"
-        ) from None
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        # Not of the import itself, as for a module that there is not, or a name that it does not have.
+        is_its_own = not last.filename.startswith("<") and last.filename not in (__file__, importlib.__file__)
+        where = f"{last.filename}, line {last.lineno}: " if is_its_own else ""
+        raise UsageError(f"argument MODULE:NAME: {options.name!r}: {where}{type(error).__name__}: {error}") from None
     if not isinstance(found, Protocol):
         raise UsageError(f"argument MODULE:NAME: {options.name!r} is no iocp.load.Protocol")
     return found
