@@ -132,3 +132,17 @@ def test_looking_whether_a_file_can_be_written_leaves_it_as_it_was(tmp_path: Pat
         main(["chess", "--port", "9", "--json", str(there), "--html", str(missing), "--source", "nowhere"])
     assert there.read_text(encoding="utf-8") == "an earlier report" and not missing.exists()
     assert "--source" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs /dev/stdout")
+@pytest.mark.parametrize("to", ["pipe", "file"])
+def test_json_on_standard_output_comes_behind_the_text(server: LimitedServer, tmp_path: Path, to: str) -> None:
+    arguments = [*COMMAND, "--port", str(server.port), "--duration", "0.3", "--json", "/dev/stdout", "--quiet"]
+    if to == "pipe":
+        text = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT).stdout
+        assert text.startswith("chess on ")
+    else:
+        with open(tmp_path / "out", "wb") as out:
+            subprocess.run(arguments, stdin=subprocess.DEVNULL, stdout=out, timeout=TIMEOUT)
+        text = (tmp_path / "out").read_text(encoding="utf-8")
+    assert json.loads(text[text.index("{") :])["clients"] == 4

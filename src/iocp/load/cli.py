@@ -90,8 +90,9 @@ def load(
                     run.stop()  # for nobody
             report = Report(settings, run.history, run.outcome(), objectives)
             # Files first: what is printed may go nowhere.
-            problems = write_report(report, json_file, page_file)
+            problems = write_report(report, json_file, page_file, last=False)
             show.call(partial(progress.end, report))
+            problems += write_report(report, json_file, page_file, last=True)
         finally:
             show.close()
     problems += show.problems

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,16 +31,29 @@ def why_not(file: Path) -> str | None:
     return None
 
 
-def write_report(report: Report, json_file: Path | None, page_file: Path | None) -> list[str]:
-    """Write the files that were asked for, each whatever became of the other. What could not be written, and why."""
+def write_report(report: Report, json_file: Path | None, page_file: Path | None, *, last: bool) -> list[str]:
+    """Write the files that were asked for, each whatever became of the other. What could not be written, and why.
+
+    last: those alone that come after the printed text: standard output itself under another name, pipes and devices.
+    """
     problems = []
     for file, write in ((json_file, _write_json), (page_file, _write_page)):
         if file is not None:
             try:
-                write(report, file)
+                if _comes_last(file) is last:
+                    write(report, file)
             except OSError as error:
                 problems.append(f"cannot write {file}: {error.strerror}")
     return problems
+
+
+def _comes_last(file: Path) -> bool:
+    if not file.exists() or file.is_dir():
+        return False
+    try:
+        return not file.is_file() or os.path.samestat(file.stat(), os.fstat(sys.stdout.fileno()))
+    except OSError:
+        return False  # there is no such standard output
 
 
 def _write_json(report: Report, file: Path) -> None:
