@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TextIO
 
+from iocp.output import say
+
 from .protocol import O_PLAYER
 
 if TYPE_CHECKING:
@@ -123,7 +125,7 @@ class Board:
         now = time.monotonic()
         if now - self._last >= _PLAIN_INTERVAL * 0.9:
             self._last = now
-            print(scene.line(), file=self._stream, flush=True)
+            say(scene.line(), self._stream)
 
     def __enter__(self) -> Self:
         if self._live is not None:

@@ -16,6 +16,7 @@ from iocp.argument import number, whole
 from .kinds import SCRIPTS
 from .layout import MAX_NAME
 from .protocol import PORT
+from .signals import INTERRUPTED
 from .terrain import MAX_SIZE
 from .world import MAX_VIEW
 
@@ -39,14 +40,22 @@ _EXAMPLES: Final = """examples:
 
 exit codes: 0 all went well; 1 the demo found something wrong, a replay differs, players could not be saved at the stop, or
 play --shot, play --film or watch ended without the server: it was gone, or somebody else logged in under the name;
-2 wrong arguments, or it cannot start
+2 wrong arguments, or it cannot start; 130 Ctrl-C before it had started, or a second one
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its exit code. Wrong arguments raise SystemExit(2), after a message that names the argument."""
     parser = _parser()
-    options = parser.parse_args(arguments)
+    try:
+        return _command(parser, parser.parse_args(arguments))
+    except KeyboardInterrupt:
+        # A command that is there ends by itself: this is one that was not yet.
+        print("iocp-chess: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _command(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     # Names and addresses in log lines are escaped, but the terminal may know still less.
     logging.basicConfig(
         level=logging.INFO if options.verbose else logging.WARNING,

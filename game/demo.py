@@ -4,27 +4,25 @@ who stands and watches, is told of it. At the end it checks that all saw all, an
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Queue
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 import iocp
 from iocp._iocpcore import raise_open_files
+from iocp.output import say
 
 from .board import Board, Mark, Meter, Scene
 from .player import Player
 from .players import Players
 from .protocol import O_PLAYER
 from .server import FRAMING
+from .signals import calling_on_signals
 from .terrain import Terrain
 
 if TYPE_CHECKING:
@@ -124,26 +122,10 @@ class ServerProcess:
         return code, said
 
 
-@contextmanager
-def _stop_signals(stop: Callable[[], object]) -> Iterator[None]:
-    """Within this, Ctrl-C, SIGTERM and Ctrl-Break call `stop()`. On the main thread."""
-
-    def asked(number: int, frame: FrameType | None) -> None:
-        stop()
-
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
-    before = {number: signal.signal(number, asked) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def demo(options: DemoOptions) -> int:
     """Run it; exit code 0 if all saw all, 1 if something was wrong, 2 if it could not start. On the main thread."""
     stop = threading.Event()
-    with _stop_signals(stop.set):
+    with calling_on_signals(stop.set):
         server = ServerProcess(options)
         try:
             host, port, what = server.listening()
@@ -157,7 +139,7 @@ def demo(options: DemoOptions) -> int:
             report, fine = ["demo: the players' client did not answer"], False
         finally:
             code, said = server.stop()
-    print("\n".join([*report, f"server: exit code {code}", *said]), flush=True)
+    say("\n".join([*report, f"server: exit code {code}", *said]))
     return 0 if fine and code == 0 else 1
 
 

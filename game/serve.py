@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import iocp
 from iocp._iocpcore import raise_open_files
+from iocp.output import say
 from iocp.runner import stopping_on_signals
 
 from .board import Board, Mark, Meter, Scene
@@ -28,6 +29,7 @@ from .progress import Progress
 from .quantity import counted
 from .server import FRAMING, ChessServer
 from .setting import Setting
+from .signals import INTERRUPTED, calling_on_signals
 from .status import StatusLine, summary
 from .storage import Storage, StorageError
 from .terrain import TerrainError
@@ -99,12 +101,41 @@ def serve(options: ServeOptions) -> int:
     raise_open_files()
     spare_the_world()
     log.addFilter(LogLimit())
-    unsaved: list[int] = []
-    # The last thing entered is the first to be left: the server stops before its players' last values are saved.
-    with ExitStack() as stack:
+    code = unsaved = 0
+    hurried = False
+    try:
         if storage is not None:
             storage.start()
-            stack.callback(_stop_storage, storage, unsaved)
+        code = _run(server, game, storage, writer, scripts, options)
+    except KeyboardInterrupt:
+        hurried = True  # the second Ctrl-C: now everything is to be over at once
+    finally:
+        if storage is not None:
+            unsaved, hurried = _stop_storage(storage, hurried)
+    if hurried:
+        kept = f": {counted(unsaved, 'player')} not saved{', see the log' if unsaved else ''}"
+        print(f"iocp-chess: interrupted{kept if storage is not None else ''}", file=sys.stderr)
+        return INTERRUPTED
+    if unsaved:
+        print(f"iocp-chess: {counted(unsaved, 'player')} could not be saved: see the log", file=sys.stderr)
+    if code:
+        return code
+    say(summary(vitals(game, server, storage), game.counts.most_online, game.counts.online_at_stop,
+                time.process_time() - began))  # fmt: skip
+    return 1 if unsaved else 0
+
+
+def _run(
+    server: iocp.Server,
+    game: ChessServer,
+    storage: Storage | None,
+    writer: RecordingWriter | None,
+    scripts: dict[str, str],
+    options: ServeOptions,
+) -> int:
+    """From the start of the server to its stop, after which nobody saves any more; 0, or 2 if it could not start."""
+    # The last thing entered is the first to be left.
+    with ExitStack() as stack:
         if writer is not None:
             stack.callback(writer.close)
         stack.enter_context(stopping_on_signals(server))
@@ -129,9 +160,7 @@ def serve(options: ServeOptions) -> int:
             watcher.start()
             stack.callback(watcher.stop)
         _serve(server, game, storage, options)
-    _say(summary(vitals(game, server, storage), game.counts.most_online, game.counts.online_at_stop,
-                 time.process_time() - began))  # fmt: skip
-    return 1 if unsaved else 0
+    return 0
 
 
 def make_game(
@@ -206,12 +235,13 @@ def _make_server(game: ChessServer, options: ServeOptions) -> iocp.Server:
         raise UsageError(explain(error, options.host, options.port)) from None
 
 
-def _stop_storage(storage: Storage, unsaved: list[int]) -> None:
-    """Save what is left; how many players could not be is added to `unsaved`."""
-    left = storage.stop()
-    if left:
-        unsaved.append(left)
-        print(f"iocp-chess: {counted(left, 'player')} could not be saved: see the log", file=sys.stderr)
+def _stop_storage(storage: Storage, in_a_hurry: bool) -> tuple[int, bool]:
+    """Save what is left: (players that could not be saved, whether somebody wanted it to be over at once)."""
+    hurry = threading.Event()
+    if in_a_hurry:
+        hurry.set()
+    with calling_on_signals(hurry.set):
+        return storage.stop(hurry=hurry), hurry.is_set()
 
 
 def _install(game: ChessServer, name: str, text: str | None) -> None:
@@ -228,7 +258,7 @@ def _serve(server: iocp.Server, game: ChessServer, storage: Storage | None, opti
     workers = f"{server.workers} worker{'s' if server.workers != 1 else ''}"
     size = game.world.size
     monsters = f", {options.npcs:,} monsters" if options.npcs else ""
-    _say(f"listening on {where} ({server.backend}, {workers}, world {size}x{size}{monsters})")
+    say(f"listening on {where} ({server.backend}, {workers}, world {size}x{size}{monsters})")
     if options.until_eof:
         threading.Thread(target=_stop_at_eof, args=(server,), name="stdin", daemon=True).start()
     if options.show:
@@ -237,17 +267,6 @@ def _serve(server: iocp.Server, game: ChessServer, storage: Storage | None, opti
     with StatusLine(options.status) as status:
         while not server.wait(status.interval):
             status.show(vitals(game, server, storage))
-
-
-def _say(text: str) -> None:
-    """Print it at once. Whoever reads no more, as `head`, does not stop the server."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        # Python would try once more at its end, and complain.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
 
 
 def printed(host: str, port: int) -> str:

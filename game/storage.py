@@ -34,6 +34,7 @@ __all__ = ["Record", "Storage", "StorageError", "StorageStatus"]
 log = logging.getLogger("iocp.game")
 
 _LONGEST_RETRY: Final = 30.0
+_PATIENCE_STEP: Final = 0.05
 _OVERDUE: Final = 10.0
 """Seconds after which a commit that has neither succeeded nor failed is a problem to be shown."""
 
@@ -158,10 +159,11 @@ class Storage:
         self._thread = threading.Thread(target=self._run, args=(self._saver,), name="storage-writer", daemon=True)
         self._thread.start()
 
-    def stop(self, timeout: float = 5.0) -> int:
+    def stop(self, timeout: float = 5.0, *, hurry: threading.Event | None = None) -> int:
         """Save what is pending, wait for that up to `timeout` seconds; the number of players that could not be saved.
 
-        Those are in the rescue file then, and taken in by the next `load`. Call it when nobody saves any more.
+        Those are in the rescue file then, and taken in by the next `load`. Call it when nobody saves any more. Once `hurry` is set
+        it waits no longer.
         """
         with self._changed:
             if self._stopping:
@@ -175,7 +177,12 @@ class Storage:
             self._saver.close()
         else:
             # One that hangs in a commit is left behind. It keeps the claim of the database until it or the process ends.
-            self._thread.join(timeout)
+            ends = time.monotonic() + timeout
+            while self._thread.is_alive() and (left := ends - time.monotonic()) > 0:
+                # In short steps: Windows lets no signal into a wait.
+                self._thread.join(min(left, _PATIENCE_STEP))
+                if hurry is not None and hurry.is_set():
+                    break
         with self._changed:
             unsaved = {**self._writing, **self._pending}
             self._unsaved = len(unsaved)

@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 
 import iocp
@@ -17,6 +18,8 @@ from commands import COMMAND, TIMEOUT, WINDOWS, end_input, interrupt, run, stop,
 from iocp.game.cli import main
 from iocp.game.protocol import Enter, Moved
 from iocp.game.serve import explain, printed
+
+WITHOUT_RICH = "no live board without rich, only a line a second: pip install 'pyiocp[demo]'\n"
 
 
 def test_serve_prints_one_line_when_it_accepts(serve, backend):
@@ -29,15 +32,44 @@ def test_serve_prints_one_line_when_it_accepts(serve, backend):
     assert output.startswith("stopped after ")
 
 
-@pytest.mark.skipif(WINDOWS, reason="pipes there have no such end")
-def test_serve_ends_quietly_if_nobody_reads_what_it_says(serve):
+@pytest.mark.parametrize("arguments", [[], ["--show"]], ids=["plain", "show"])
+def test_serve_ends_quietly_if_nobody_reads_what_it_says(serve, arguments):
     # As with `serve | head -1`.
-    server = serve("--world", "8")
+    server = serve("--world", "8", *arguments)
     server.process.stdout.close()
     server.process.stdout = None
     ChessClient(server.address).close()
+    if arguments:
+        # It draws each second, and goes on.
+        with pytest.raises(subprocess.TimeoutExpired):
+            server.process.wait(2.5)
     code, _, errors = server.end(stop)
-    assert (code, errors) == (0, "")
+    assert (code, errors.replace(WITHOUT_RICH, "")) == (0, "")
+
+
+def test_demo_ends_quietly_if_nobody_reads_what_it_says(backend):
+    process = subprocess.Popen(
+        [*COMMAND, "demo", "--players", "3", "--seconds", "1.5", "--world", "8", "--backend", backend],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
+    )  # fmt: skip
+    watchdog = threading.Timer(TIMEOUT, process.kill)
+    watchdog.start()
+    assert process.stdout.readline()
+    process.stdout.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(), errors.replace(WITHOUT_RICH, "")) == (0, "")
+    watchdog.cancel()
+
+
+def test_ctrl_c_before_the_server_is_there_is_a_line(tmp_path):
+    """Where it reads the map is where it can be held up."""
+    code = "import signal; from iocp.game import cli, serve; serve.make_game = lambda o: signal.raise_signal(signal.SIGINT); exit(cli.main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "serve", "--port", "0", "--db", "none"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT, cwd=tmp_path,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "iocp-chess: interrupted\n")
 
 
 ways = [pytest.param(interrupt, id="Ctrl-Break" if WINDOWS else "Ctrl-C")]

@@ -9,7 +9,7 @@ import urllib.request
 
 import pytest
 from chess_client import ChessClient
-from commands import TIMEOUT, run, stop
+from commands import TIMEOUT, WINDOWS, interrupt, run, stop
 from iocp.game.protocol import Enter, LoginOk, Moved, WorldInfo
 from iocp.game.terrain import Terrain
 
@@ -230,3 +230,29 @@ def test_no_more_players_than_allowed(serve):
     assert ben.read_to_end() == []
     assert isinstance(anna.step(-1)[1], Moved)
     assert server.end(stop)[0] == 0
+
+
+@pytest.mark.skipif(WINDOWS, reason="nothing there sends a Ctrl-C to one process; the storage's own test does without")
+def test_second_ctrl_c_in_the_last_save_ends_it_at_once_and_says_what_is_not_saved(serve, tmp_path):
+    database = tmp_path / "players.db"
+    server = serve("--db", str(database), "--world", "30")
+    anna = ChessClient(server.address)
+    anna.login("anna")
+    other = sqlite3.connect(database, isolation_level=None)
+    other.execute("begin immediate")  # the server's commits wait
+    interrupt(server.process)
+    anna.read_to_end()
+    anna.close()
+    code, output, errors = server.end(interrupt)
+    other.rollback()
+    other.close()
+    assert code == 130, errors
+    assert "Traceback" not in errors
+    assert "iocp-chess: interrupted: 1 player not saved" in errors
+    rescued = tmp_path / "players.db-unsaved.jsonl"
+    assert str(rescued) in errors
+    assert "anna" in rescued.read_text(encoding="utf-8")
+    again = serve("--db", str(database), "--world", "30")
+    answer = ChessClient(again.address).login("anna")
+    assert (answer.x, answer.y) == (anna.x, anna.y)
+    assert again.end(stop)[0] == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from storages import TIMEOUT, WINDOWS, Held, Outage, begin, file, until  # noqa: F401
-from storages import change, many, record, refused, rows, save_all, sqlalchemy
+from storages import HOUR, change, many, record, refused, rows, save_all, sqlalchemy
 
 from iocp.game import saver as saver_module
 from iocp.game import storage as storage_module
@@ -305,3 +305,22 @@ def test_no_thread_is_left_after_stop(begin):
     assert "storage-writer" in [thread.name for thread in threading.enumerate()]
     storage.stop()
     assert "storage-writer" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_a_stop_in_a_hurry_waits_for_no_commit(begin, file):
+    storage = begin(rescue=None)
+    held = Held(storage)
+    save_all(storage, many(3))
+    assert not storage.flush(timeout=0)
+    assert held.reached.wait(TIMEOUT)
+    hurry = threading.Event()
+    # Once it waits.
+    asker = threading.Thread(target=lambda: (until(lambda: storage._stopping), hurry.set()))
+    asker.start()
+    try:
+        assert storage.stop(timeout=HOUR, hurry=hurry) == 3
+        rescued = file.with_name("players.db-unsaved.jsonl").read_text(encoding="utf-8")
+        assert all(f'"p{number}"' in rescued for number in range(3))
+    finally:
+        held.release()
+        asker.join()

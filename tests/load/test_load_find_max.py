@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,14 +14,17 @@ from hypothesis import strategies as st
 from limited_server import LimitedServer
 from playing import Play
 
+from iocp.load import capacity, cli
 from iocp.load.cli import main
 from iocp.load.findmax import FindMaxReport
+from iocp.load.lines import report_lines
 from iocp.load.objective import parse_objectives
 from iocp.load.report import HELD, INVALID, MISSED
 from iocp.load.run import Run
 from iocp.load.search import Judgement, Search, Step
-from iocp.load.settings import FindMax
+from iocp.load.settings import MAX_CLIENTS, FindMax
 from iocp.load.stage import Totals
+from iocp.load.summary import summary
 
 # The median and not p99: the machine that runs the tests may stop for a while, and the answer is still to be known.
 OBJECTIVES = parse_objectives("p50=200ms")
@@ -232,3 +236,58 @@ def test_what_makes_no_search_is_exit_code_2(arguments: list[str], named: str, c
         main(["chess", "--port", "9", *arguments])
     assert ended.value.code == 2
     assert named in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_search_of_a_server_that_is_not_there_ends_at_once_and_says_why(
+    backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "max.json"
+    with LimitedServer() as server:
+        port = server.port
+    code = main(
+        ["chess", "--port", str(port), "--find-max", "--slo", "p99=1s", "--start", "8", "--limit", "30", "--settle", "0",
+         "--timeout", "5", "--backend", backend, "--json", str(file)]
+    )  # fmt: skip
+    output = capsys.readouterr().out
+    assert code == MISSED, output
+    assert re.search(r"^  error: 8 x connecting failed: ", output, re.MULTILINE), output
+    assert "8 players failed (p99 -, course's delay 0 ms, 8 errors, 8 x connecting failed" in output
+    assert "  ended early: nobody could log in\n" in output
+    found = json.loads(file.read_text(encoding="utf-8"))
+    assert [step["clients"] for step in found["find_max"]["steps"]] == [8]
+    assert (found["valid"], found["held"], found["clients"], found["errors"]) == (True, False, 0, 8)
+
+
+def test_search_ends_where_the_server_has_gone(play: Play) -> None:
+    """It dies of too many: nobody can say what it would have held after that."""
+    with LimitedServer() as server:
+
+        def during(run: Run) -> None:
+            if run.history[-1].wanted == 12 and run.history[-1].phase == "hold":
+                server.stop()
+
+        report = play(server.port, clients=50, rate=20, during=during, find_max=FindMax(OBJECTIVES, start=8, limit=50, **QUICK))
+    found = report.find_max
+    assert found is not None
+    assert (found.held, found.failed) == (8, 10), found.sentence()
+    assert [step.step.clients for step in found.steps] == [8, 12, 10]
+    assert report.exit_code == MISSED
+    assert report.as_json()["held"] is False and report.as_json()["ended_early"] is True
+    lines = report_lines(report)
+    assert "  ended early: nobody could log in any more" in lines
+    assert any(line.startswith("  in steps that failed: error: ") and "connecting failed" in line for line in lines)
+    assert summary(report).headline == "Missed: nobody could log in any more"
+
+
+def test_search_without_a_limit_goes_as_far_as_the_tool_does_where_the_machine_has_none(
+    backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, on a loopback host."""
+    for module in (capacity, cli):
+        monkeypatch.setattr(module, "most_by_files", lambda processes: None)
+    file = tmp_path / "max.json"
+    with LimitedServer() as server:
+        port = server.port
+    arguments = ["chess", "--port", str(port), "--find-max", "--slo", "p99=1s", "--start", "2", "--backend", backend]
+    assert main([*arguments, "--timeout", "5", "--json", str(file)]) == MISSED
+    assert json.loads(file.read_text(encoding="utf-8"))["find_max"]["limit"] == MAX_CLIENTS

@@ -20,7 +20,7 @@ _EXAMPLES: Final = """examples:
 exit codes: 0 the objectives were held, 1 one was missed, 2 wrong arguments or too few open files or ports, 3 the generator
 itself was too late, had no processor time left, or one of its processes died, so that the run proves nothing; of --find-max:
 0 some number of players held, 1 none did, 3 nothing could be decided
-Ctrl-C ends a run with a report of what was measured until then
+Ctrl-C ends a run with a report of what was measured until then (3 if that is nothing); the second one without: 130
 """
 
 
@@ -35,13 +35,13 @@ def parser_of_command() -> argparse.ArgumentParser:
     scenarios = parser.add_subparsers(dest="scenario", required=True, metavar="SCENARIO")
 
     chess = scenarios.add_parser("chess", help="players who log in to a chess-board server and move")
-    _common(chess, rate=1.0)
+    _common(chess, rate="1")
     chess.add_argument("--untimed", action="store_true", help="moves of 3 bytes without a time, whose answers come in order")
     chess.add_argument("--teleport", action="store_true", help="each player asks for a random tile after its login")
     chess.add_argument("--hot-spot", type=_tile, metavar="X,Y", help="a tile that players are drawn to")
 
     echo = scenarios.add_parser("echo", help="packets to any server that sends them back")
-    _common(echo, rate=None)
+    _common(echo, rate="--window 1")
     echo.add_argument("--size", type=whole(2, 1 << 20), default=16, metavar="S", help="bytes of a packet (default %(default)s)")
     echo.add_argument("--length-bytes", type=int, choices=(1, 2, 4), default=1, help="of the length field (default %(default)s)")
     echo.add_argument("--big-endian", action="store_true", help="byte order of the length field")
@@ -49,23 +49,24 @@ def parser_of_command() -> argparse.ArgumentParser:
 
     custom = scenarios.add_parser("protocol", help="a protocol of your own")
     custom.add_argument("name", metavar="MODULE:NAME", help="an iocp.load.Protocol in a module on Python's path or in this folder")
-    _common(custom, rate=1.0)
+    _common(custom, rate="1")
     return parser
 
 
-def _common(parser: argparse.ArgumentParser, rate: float | None) -> None:
+def _common(parser: argparse.ArgumentParser, rate: str) -> None:
+    # Wrong arguments that show only together are told with this usage.
+    parser.set_defaults(usage=parser)
     parser.add_argument("--host", default="127.0.0.1", help="(default %(default)s)")
     parser.add_argument("--port", type=whole(1, 65535), required=True)
     parser.add_argument("--clients", type=whole(1, MAX_CLIENTS), metavar="N", help="players (default 100)")
     parser.add_argument(
         "--rate",
         type=number(0, 100_000),
-        default=rate,
         metavar="R",
-        help="sends per second and player, on an open schedule" + (" (default %(default)g)" if rate else " (default: --window)"),
+        help=f"sends per second and player, on an open schedule (default: {rate}); 0 only listens",
     )
     parser.add_argument(
-        "--window", type=whole(0, 4096), default=0, metavar="W", help="keep W sends under way for each player instead of a schedule"
+        "--window", type=whole(0, 4096), metavar="W", help="instead of --rate: keep W sends under way for each player"
     )
     parser.add_argument(
         "--duration", type=_seconds, metavar="T", help="measured seconds, after all players have come (default 30)"
@@ -89,10 +90,17 @@ def _common(parser: argparse.ArgumentParser, rate: float | None) -> None:
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page there, to be looked at in a browser")
     parser.add_argument("--seed", type=int, help="of all that is random (default: another one each time)")
     parser.add_argument(
-        "--timeout", type=_seconds, default=10.0, metavar="T", help="seconds for connecting and for the login (default %(default)g)"
+        "--timeout",
+        type=_seconds,
+        default=10.0,
+        metavar="T",
+        help="seconds for connecting and for the login, and at most so many, up to 5, for the last answers (default %(default)g)",
     )
     parser.add_argument(
-        "--source", default="", metavar="A,B", help="addresses to connect from (default: as many loopback ones as are needed)"
+        "--source",
+        default="",
+        metavar="A,B",
+        help="addresses of this machine to connect from (default: as many loopback ones as are needed)",
     )
     parser.add_argument(
         "--lateness",

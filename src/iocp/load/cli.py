@@ -5,29 +5,35 @@ from __future__ import annotations
 import argparse
 import importlib
 import ipaddress
-import json
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from ..output import is_unread, silence
 from .arguments import parser_of_command
 from .capacity import CapacityError, check_capacity, most_by_files, most_by_ports
 from .settings import MAX_CLIENTS
+from .target import why_not, write_report
 
 if TYPE_CHECKING:
     from .objective import Objective
     from .progress import Progress
     from .protocol import Protocol
-    from .report import Report
     from .run import Run
     from .settings import Settings
+
+
+INTERRUPTED: Final = 130
+"""Exit code of a command that Ctrl-C ended without a report, as shells have it."""
 
 
 class UsageError(Exception):
@@ -36,17 +42,25 @@ class UsageError(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its exit code. Wrong arguments raise SystemExit(2), after a message that names the argument."""
-    parser = parser_of_command()
-    options = parser.parse_args(arguments)
+    try:
+        return _command(parser_of_command().parse_args(arguments))
+    except KeyboardInterrupt:
+        print("iocp-load: interrupted, without a report", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _command(options: argparse.Namespace) -> int:
+    usage: argparse.ArgumentParser = options.usage
     try:
         objectives, settings = _read(options)
+        progress = _progress(options)
     except (UsageError, CapacityError, ValueError, TypeError) as error:
-        parser.error(str(error))
+        usage.error(str(error))
     except ModuleNotFoundError as error:
-        if error.name != "hdrh":
+        if (error.name or "").partition(".")[0] != "hdrh":
             raise
-        parser.error("needs the package hdrhistogram: pip install hdrhistogram")
-    return load(settings, objectives, _progress(options), json_file=options.json, page_file=options.html)
+        usage.error("needs the package hdrhistogram: pip install 'pyiocp[load]'")
+    return load(settings, objectives, progress, json_file=options.json, page_file=options.html)
 
 
 def load(
@@ -66,31 +80,51 @@ def load(
     except (RuntimeError, ValueError, TypeError) as error:
         print(f"iocp-load: {error}", file=sys.stderr)
         return USAGE
+    show = _Show(progress)
     with _stopping_on_signals(run):
         try:
-            progress.begin(settings)
+            show.call(partial(progress.begin, settings))
             for snapshot in run.snapshots():
-                progress.update(snapshot)
+                show.call(partial(progress.update, snapshot))
+                if show.is_over and json_file is None and page_file is None:
+                    run.stop()  # for nobody
             report = Report(settings, run.history, run.outcome(), objectives)
-            progress.end(report)
+            # Files first: what is printed may go nowhere.
+            problems = write_report(report, json_file, page_file, last=False)
+            show.call(partial(progress.end, report))
+            problems += write_report(report, json_file, page_file, last=True)
         finally:
-            progress.close()
-        return report.exit_code if _write(report, json_file, page_file) else USAGE
+            show.close()
+    problems += show.problems
+    for problem in problems:
+        print(f"iocp-load: {problem}", file=sys.stderr)
+    return USAGE if problems else report.exit_code
 
 
-def _write(report: Report, json_file: Path | None, page_file: Path | None) -> bool:
-    """The files that were asked for. Says what cannot be written."""
-    try:
-        if json_file is not None:
-            json_file.write_text(json.dumps(report.as_json(), indent=1) + "\n", encoding="utf-8")
-        if page_file is not None:
-            from .page import write_page
+class _Show:
+    """A progress of which nothing is shown any more once standard output fails. Of a reader who left nothing is said."""
 
-            write_page(report, page_file)
-    except OSError as error:
-        print(f"iocp-load: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
-        return False
-    return True
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self.is_over = False
+        self.problems: list[str] = []
+
+    def call(self, show: Callable[[], None]) -> None:
+        if not self.is_over:
+            self._try(show)
+
+    def close(self) -> None:
+        """Also if it failed: a terminal is given back."""
+        self._try(self._progress.close)
+
+    def _try(self, show: Callable[[], None]) -> None:
+        try:
+            show()
+        except OSError as error:
+            if not (self.is_over or is_unread(error)):
+                self.problems.append(f"cannot print: {error.strerror}")
+            self.is_over = True
+            silence(sys.stdout)
 
 
 def _progress(options: argparse.Namespace) -> Progress:
@@ -134,28 +168,36 @@ def _read(options: argparse.Namespace) -> tuple[tuple[Objective, ...], Settings]
     from .objective import parse_objectives
     from .settings import Settings
 
-    objectives = parse_objectives(options.slo)
-    for name in ("json", "html"):
-        file: Path | None = getattr(options, name)
-        if file is not None and not file.absolute().parent.is_dir():
-            raise UsageError(f"argument --{name}: there is no folder {file.absolute().parent}")
+    try:
+        objectives = parse_objectives(options.slo)
+    except ValueError as error:
+        raise UsageError(f"argument --slo: {error}") from None
+    _check_together(options)
+    _check_targets(options)
+    protocol = _protocol(options)
+    window, rate = options.window, options.rate
+    if rate is None:
+        # Of an echo server people ask how much it can do, of a game how it is with so many players.
+        if window is None and options.scenario == "echo":
+            window = 1
+        rate = 0.0 if window or options.scenario == "echo" else 1.0
+    host = _address(options.host)
     settings = Settings(
-        protocol=_protocol(options),
-        host=_address(options.host),
+        protocol=protocol,
+        host=host,
         port=options.port,
         clients=1,
-        rate=options.rate if options.rate is not None else 0.0,
-        window=options.window,
+        rate=rate,
+        window=window or 0,
         ramp=options.ramp,
         timeout=options.timeout,
         seed=options.seed if options.seed is not None else time.time_ns() & 0xFFFF_FFFF,
         backend=options.backend,
-        sources=tuple(filter(None, options.source.split(","))),
+        sources=_sources(options.source, host),
         churn=options.churn,
         lateness_limit=options.lateness / 1000,
         processes=options.processes,
     )
-    _check_together(options)
     if options.find_max:
         return objectives, _find_max(options, settings, objectives)
     clients = max((stage.clients for stage in options.stages or ()), default=options.clients or 100)
@@ -164,14 +206,25 @@ def _read(options: argparse.Namespace) -> tuple[tuple[Objective, ...], Settings]
     return objectives, settings
 
 
+def _check_targets(options: argparse.Namespace) -> None:
+    """The report can be written where it is to be."""
+    for name in ("json", "html"):
+        file: Path | None = getattr(options, name)
+        if file is not None and (problem := why_not(file)) is not None:
+            raise UsageError(f"argument --{name}: {problem}")
+    if options.json is not None and options.html is not None and options.json.absolute() == options.html.absolute():
+        raise UsageError(f"argument --html: {options.html} is the file of --json")
+
+
 def _check_together(options: argparse.Namespace) -> None:
     """What makes no sense together."""
     for one, others in (
         ("stages", ("clients", "duration", "find_max")),
         ("find_max", ("clients",)),
+        ("rate", ("window",)),
     ):
         for other in others:
-            if getattr(options, one) and getattr(options, other) is not None:
+            if getattr(options, one) is not None and getattr(options, other):
                 names = [f"--{name.replace('_', '-')}" for name in (one, other)]
                 raise UsageError(f"argument {names[1]}: not together with {names[0]}")
     for name in ("start", "limit", "step_hold", "settle", "precision", "confirm"):
@@ -191,7 +244,12 @@ def _find_max(options: argparse.Namespace, settings: Settings, objectives: tuple
     limit = options.limit
     if limit is None:
         found = (most_by_files(settings.processes), most_by_ports(settings))
-        limit = min(MAX_CLIENTS, *(most for most in found if most is not None))
+        limit = min([MAX_CLIENTS, *(most for most in found if most is not None)])
+        limited_by = f"{limit}, the most that this machine can do"
+    else:
+        limited_by = f"--limit {limit}"
+    if options.start is not None and options.start > limit:
+        raise UsageError(f"argument --start: must be at most {limited_by}, not {options.start}")
     hold = options.step_hold or 10.0
     wanted = FindMax(
         objectives,
@@ -218,16 +276,21 @@ def _protocol(options: argparse.Namespace) -> Protocol:
     if options.scenario == "echo":
         from ..framing import Framing
 
-        if options.rate is None and not options.window:
-            options.window = 1
         framing = Framing(options.length_bytes, "big" if options.big_endian else "little", not options.body_length)
-        return echo(options.size, framing)
+        try:
+            return echo(options.size, framing)
+        except ValueError as error:
+            raise UsageError(f"argument --size: {str(error).removeprefix('size ')}") from None
     module, colon, name = options.name.partition(":")
     sys.path.insert(0, os.getcwd())
     try:
         found = getattr(importlib.import_module(module), name) if colon else None
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"argument MODULE:NAME: {error}") from None
+    except (Exception, SystemExit) as error:  # of a module that is not ours: anything
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        # Not of the import itself, as for a module that there is not, or a name that it does not have.
+        is_its_own = not last.filename.startswith("<") and last.filename not in (__file__, importlib.__file__)
+        where = f"{last.filename}, line {last.lineno}: " if is_its_own else ""
+        raise UsageError(f"argument MODULE:NAME: {options.name!r}: {where}{type(error).__name__}: {error}") from None
     if not isinstance(found, Protocol):
         raise UsageError(f"argument MODULE:NAME: {options.name!r} is no iocp.load.Protocol")
     return found
@@ -246,6 +309,25 @@ def _address(host: str) -> str:
     # IPv4 first: of names that have both, a test server on this machine mostly listens there.
     return str(min(found, key=lambda entry: entry[0] != socket.AF_INET)[4][0])
 
+
+def _sources(text: str, host: str) -> tuple[str, ...]:
+    """Addresses that connections to `host` can come from: each is tried once, and not by every player."""
+    sources = tuple(filter(None, text.split(",")))
+    for source in sources:
+        try:
+            version = ipaddress.ip_address(source).version
+        except ValueError:
+            raise UsageError(f"argument --source: {source!r} is no IP address") from None
+        if version != ipaddress.ip_address(host).version:
+            raise UsageError(f"argument --source: {source} cannot reach {host}, an address of the other kind of IP")
+        family = socket.AF_INET if version == 4 else socket.AF_INET6
+        try:
+            address = socket.getaddrinfo(source, 0, family, socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0][4]
+            with socket.socket(family, socket.SOCK_STREAM) as tried:
+                tried.bind(address)
+        except OSError as error:
+            raise UsageError(f"argument --source: {source} is no address of this machine ({error.strerror})") from None
+    return sources
 
 
 if __name__ == "__main__":

@@ -68,6 +68,15 @@ def sentence(name: str, example: dict[str, Any]) -> str:
     shown = packet[:32].hex(" ") + (" ..." if example["size"] > 32 else "")
     text = _SENTENCES[name].format(**example)
     own = f" (id {example['own_id']})" if example["own_id"] != -(2**31) else ""
-    if name == "refused" and len(packet) > 3:
-        text += f": {packet[3:].decode('utf-8', 'replace')!r}"
+    if name == "refused" and (words := _words_at_the_end(packet)):
+        text += f": {words!r}"
     return f"player {example['player']}{own} {text}; packet of {example['size']} bytes: {shown}"
+
+
+def _words_at_the_end(packet: bytes) -> str:
+    """The text that a packet ends with, without zeros behind it: where it begins each protocol has in another place."""
+    text = packet.rstrip(b"\0").decode("utf-8", "replace")
+    begin = len(text)
+    while begin and text[begin - 1].isprintable():
+        begin -= 1
+    return text[begin:]

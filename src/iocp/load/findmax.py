@@ -58,6 +58,8 @@ class FindMaxReport:
             return f"{held} .. failed {self.failed:,} ({times(self.failed_times)}{late})"
         if self.invalid_from is not None:
             return f"{held} .. invalid from {self.invalid_from:,} on: the generator was too late there"
+        if self.held is None:
+            return "nothing was decided"
         return f"{held} .. the limit of the search" if self.held == self.wanted.limit else held
 
     def as_json(self) -> dict[str, Any]:

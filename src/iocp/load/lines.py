@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from .snapshot import Snapshot
@@ -65,13 +66,15 @@ def report_lines(report: Report) -> list[str]:
     if report.find_max is not None:
         lines = _search_lines(report.find_max, name, partial)
         if report.find_max.held is None:
-            return lines + [f"INVALID: {failure}" for failure in outcome.failures]
+            return [*lines, *_fault_lines(report), *_invalid_lines(report)]
         lines.append(f"the last measurement of {report.find_max.held:,} players: {report.playing:,} for {report.hold_seconds:.1f} s")
     else:
         lines = [
             f"{name}: {outcome.most_playing:,} of {settings.clients:,} players, measured for {outcome.hold_seconds:.1f} s{partial}"
         ]
     lines += _stage_lines(report)
+    if report.only_listened:
+        lines.append("  only listened: nothing was to be sent (rate 0)")
     lines += [
         f"  sent {figures.sent:,}, answered {figures.answered:,} ({report.rate:,.0f}/s), received {report.received:,} packets",
         "  milliseconds        " + "".join(f"{name:>10}" for name in report.latency),
@@ -93,17 +96,37 @@ def report_lines(report: Report) -> list[str]:
     )
     if processes > 1 and figures.fanout.total:
         lines.append(f"  seen by others: of movers of the same process only, about one in {processes}")
-    lines += [f"  error: {count:,} x {name}" for name, count in report.errors.most_common()]
-    for name, count in report.violations.most_common():
-        lines.append(f"  violation: {count:,} x {name}: {outcome.examples.get(name, '')}")
-    lines += [f"  example: {outcome.examples[name]}" for name in ("malformed", "refused") if name in outcome.examples]
-    if outcome.ended_early:
-        lines.append("  ended early: no player was left")
+    lines += _fault_lines(report)
     for verdict in report.verdicts:
         value = "nothing measured" if verdict.value is None else _ms(verdict.value)
         lines.append(f"  objective {verdict.objective}: {'held' if verdict.held else 'MISSED'} ({value})")
-    lines += [f"INVALID: {reason}" for reason in report.invalid]
+    return lines + _invalid_lines(report)
+
+
+def _fault_lines(report: Report) -> list[str]:
+    """What went wrong, by name, with an example."""
+    examples, search = report.outcome.examples, report.find_max
+    lines = _named(report.errors, report.violations, examples)
+    if search is not None and search.held is not None:
+        # The rest is of the number that held.
+        failed = [step.totals for step in search.steps if step.judgement == "failed"]
+        errors = sum((totals.errors for totals in failed), Counter[str]())
+        violations = sum((totals.violations for totals in failed), Counter[str]())
+        lines += [f"  in steps that failed: {line.strip()}" for line in _named(errors, violations, examples)]
+    lines += [f"  example: {examples[name]}" for name in ("malformed", "refused") if name in examples]
+    if report.outcome.ended_early:
+        more = " any more" if search is not None and len(search.steps) > 1 else ""
+        lines.append("  ended early: no player was left" if search is None else f"  ended early: nobody could log in{more}")
     return lines
+
+
+def _named(errors: Counter[str], violations: Counter[str], examples: dict[str, str]) -> list[str]:
+    lines = [f"  error: {count:,} x {name}" for name, count in errors.most_common()]
+    return lines + [f"  violation: {count:,} x {name}: {examples.get(name, '')}" for name, count in violations.most_common()]
+
+
+def _invalid_lines(report: Report) -> list[str]:
+    return [f"INVALID: {reason}" for reason in report.invalid]
 
 
 def _table_row(name: str, totals: Totals, end: str) -> str:
@@ -127,12 +150,14 @@ def _stage_lines(report: Report) -> list[str]:
     lines = [_table_head("stage")]
     for stage, totals in report.stages:
         end = "INVALID" if totals.invalid else "" if totals.held else "MISSED"
-        lines.append(_table_row(f"{stage.clients:,} for {stage.seconds:g} s", totals, end))
+        lines.append(_table_row(f"{stage.clients:,} for {totals.span(stage.seconds)}", totals, end))
     return lines
 
 
 def _search_lines(found: FindMaxReport, name: str, partial: str) -> list[str]:
-    lines = [f"{name}: {found.sentence()}{partial}", _table_head("step")]
+    lines = [f"{name}: {found.sentence()}{partial}"]
+    if found.steps:
+        lines.append(_table_head("step"))
     for step in found.steps:
         kind = step.step.kind + (" again" if step.step.fresh else "")
         lines.append(_table_row(f"{kind} {step.step.clients:,}", step.totals, step.judgement))

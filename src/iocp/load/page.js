@@ -46,7 +46,7 @@ function tiles() {
   const latency = totals.latency_ms;
   const servers = series.server.filter(value => value !== null);
   const entries = [
-    [totals.connected.toLocaleString("en-US"), `of ${totals.clients.toLocaleString("en-US")} players`],
+    [totals.connected.toLocaleString("en-US"), totals.clients ? `of ${totals.clients.toLocaleString("en-US")} players` : "players at most"],
     [units.rate(totals.rate_per_s), "answers"],
     [latency.p50 === null ? "–" : units.ms(latency.p50), "p50, half of the answers"],
     [latency.p99 === null ? "–" : units.ms(latency.p99), "p99, 99 of 100 answers"],

@@ -206,7 +206,7 @@ def _steps(report: Report) -> dict[str, Any]:
     search = report.find_max
     if search is None:
         rows = [
-            {"clients": stage.clients, "kind": f"{stage.seconds:g} s", **totals.as_json()} for stage, totals in report.stages
+            {"clients": stage.clients, "kind": totals.span(stage.seconds), **totals.as_json()} for stage, totals in report.stages
         ]
         for row in rows:
             row["result"] = "held" if row["held"] and row["valid"] else "missed" if row["valid"] else "invalid"

@@ -63,7 +63,7 @@ class Packet:
         role: what it means.
 
             - "welcome": the login is accepted; `id`, `x` and `y` are the player's own.
-            - "refused": the login is not; the rest of the packet from its third byte on is shown.
+            - "refused": the login is not; the text (UTF-8) that the packet ends with, if any, is shown.
             - "move": a position. With the player's own id, or without an `id` field, it is the answer to what it sent:
               matched by `stamp`, or in order without one. With another's id: that one moved, and `stamp` must be 0.
             - "enter": another comes into sight: `id`. Only who has entered may move and leave.

@@ -23,7 +23,7 @@ class Report(Totals):
     """Totals over the snapshots of one run.
 
     Of a search they are those of the last confirmation of what held, which is what people want to know of it: the rest stands
-    in `find_max`. If nothing held they are of all steps.
+    in `find_max`. If nothing held they are of all steps, and `clients` is 0.
     """
 
     def __init__(
@@ -37,20 +37,49 @@ class Report(Totals):
         best = self.find_max.best if self.find_max is not None else None
         super().__init__(best.snapshots if best is not None else snapshots, settings.lateness_limit, objectives)
         self.snapshots = snapshots
-        self.invalid += outcome.failures
-        self.clients = settings.clients if self.find_max is None else self.find_max.held or settings.clients
+        self.clients = settings.clients if self.find_max is None else self.find_max.held or 0
         self.stages: list[tuple[Stage, Totals]] = []
         for index, stage in enumerate(settings.stages):
             totals = Totals([snapshot for snapshot in snapshots if snapshot.stage == index], settings.lateness_limit, objectives)
             # Of a run that was cut short those that it came to.
-            if totals.hold_seconds or not self.partial:
+            if self._is_measured(totals) or not self.partial:
                 self.stages.append((stage, totals))
                 self.invalid += [f"stage {index + 1}: {reason}" for reason in totals.invalid if reason not in self.invalid]
+        self.invalid = outcome.failures + (self.invalid if self.find_max is None else self._why_undecided(self.find_max))
+        self.has_measured_nothing = self.find_max is None and not self._is_measured(self)
+        """No send lay in a measured window."""
+        if self.has_measured_nothing and self.held and not self.invalid:
+            self.invalid.append(
+                "interrupted before anything was measured" if outcome.interrupted
+                else "nothing was measured: no send lay in the measured window" if self.playing
+                else "nothing was measured: no player was there"
+            )  # fmt: skip
+
+    def _is_measured(self, totals: Totals) -> bool:
+        """Whether there was anything to judge; of players that only listen, that they were there."""
+        return bool(totals.playing and totals.hold_seconds if self.only_listened else totals.figures.sent)
+
+    def _why_undecided(self, search: FindMaxReport) -> list[str]:
+        """Of a search: what single steps came to decides nothing, and a late generator in one of them ends it only."""
+        if search.held is not None or search.failed is not None:
+            return []
+        late = [f"at {step.step.clients:,} players {reason}" for step in search.steps for reason in step.totals.invalid]
+        return late or ["interrupted before a step of the search was over"]
 
     @property
     def held(self) -> bool:
-        """Whether all objectives were, in each stage: those of all stages together may hide one that failed."""
+        """Whether all objectives were, in each stage: those of all stages together may hide one that failed.
+
+        Of a search: whether some number of players held them, and the server was there to the end of it.
+        """
+        if self.find_max is not None:
+            return self.find_max.held is not None and not self.outcome.ended_early
         return super().held and all(totals.held for _, totals in self.stages)
+
+    @property
+    def only_listened(self) -> bool:
+        """No player was to send anything."""
+        return not self.settings.rate and not self.settings.window
 
     @property
     def partial(self) -> bool:
@@ -60,10 +89,6 @@ class Report(Totals):
     @property
     def exit_code(self) -> int:
         """Of the command. A run that proves nothing does not miss an objective either."""
-        if self.find_max is not None:
-            if self.outcome.failures:
-                return INVALID
-            return HELD if self.find_max.held is not None else MISSED if self.find_max.failed is not None else INVALID
         return INVALID if self.invalid else HELD if self.held else MISSED
 
     def as_json(self) -> dict[str, Any]:

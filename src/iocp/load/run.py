@@ -45,7 +45,7 @@ class Outcome:
     backend: str
     interrupted: bool = False
     ended_early: bool = False
-    """No player was left."""
+    """No player was left; of a search, nobody could log in."""
     hold_seconds: float = 0.0
     """How long the measured windows were."""
     most_playing: int = 0
@@ -73,7 +73,7 @@ class Run:
         self._stop_asked = self._is_ending = False
         self._phase: Phase = "ramp"
         self._stage = -1
-        self._wanted = 0
+        self._wanted = self._most_in_stage = 0
         self._began = self._next_report = self._hold_began = self._hold_ends = 0.0
         self._window = 0.0
         self._unreported = 0
@@ -126,13 +126,17 @@ class Run:
         step = search.next()
         while step is not None:
             yield from self._come(step.clients, fresh=step.fresh)
-            yield from self._wait_seconds(wanted.settle)
+            yield from self._wait_seconds(wanted.settle if self._most_in_stage else 0.0)
             yield from self._hold(wanted.hold if step.kind == "probe" else wanted.confirm_hold, last=False)
             found = self.totals(self._stage)
             judgement = judged(found, step)
             search.record(step, judgement)
             self._outcome.judged.append(found)
             self._note = sentence_of(step, judgement, found)
+            if not self._most_in_stage:
+                # No server, or none that lets anybody in: with fewer players it is the same.
+                self._outcome.ended_early = True
+                break
             step = search.next()
             if judgement != "held":
                 yield from self._back_off(search.held or 0)
@@ -154,6 +158,7 @@ class Run:
         if self._stage >= 0:
             yield from self._report()
         self._stage += 1
+        self._most_in_stage = 0
         self._phase = "ramp"
         yield from self._have(clients)
 
@@ -225,6 +230,7 @@ class Run:
             self._close_window(end=True)
             yield from self._report_window()
         if self._stage >= 0:
+            self.crew.tell("players", self._wanted, math.inf, None)  # nobody else comes
             yield from self._order("end", now)
             yield from self._drain_all()
             yield from self._finish()
@@ -276,6 +282,7 @@ class Run:
                 raise _Interrupted
             status = self.crew.status
             if status is not None:
+                self._most_in_stage = max(self._most_in_stage, status.playing)
                 self._outcome.most_playing = max(self._outcome.most_playing, status.playing)
                 if is_so(status):
                     return
@@ -313,8 +320,12 @@ def judged(found: Totals, step: Step) -> Judgement:
 def sentence_of(step: Step, judgement: Judgement, found: Totals) -> str:
     """A step in words."""
     p99 = found.latency["p99"]
+    errors = f"{found.errors.total():,} errors"
+    if found.errors:
+        name, count = found.errors.most_common(1)[0]
+        errors += f", {count:,} x {name}"
     return (
         f"{step.clients:,} players {'confirmed' if step.kind == 'confirm' and judgement == 'held' else judgement}"
         f" (p99 {'-' if p99 is None else f'{p99:,.1f} ms'}, course's delay {found.course_delay} ms,"
-        f" {found.errors.total():,} errors{''.join(f', {reason}' for reason in found.invalid)})"
+        f" {errors}{''.join(f', {reason}' for reason in found.invalid)})"
     )

@@ -60,6 +60,10 @@ class Totals:
         """Answers per second."""
         return self.figures.answered / self.hold_seconds if self.hold_seconds else 0.0
 
+    def span(self, wanted: float) -> str:
+        """How long it was measured, in words: less than the `wanted` seconds if it was cut short."""
+        return f"{wanted:g} s" if self.hold_seconds > wanted - 0.001 else f"{self.hold_seconds:.1f} of {wanted:g} s"
+
     def _why_invalid(self, lateness_limit: float) -> list[str]:
         found = []
         late, limit = self.lateness["p99"], lateness_limit * 1000

@@ -29,7 +29,9 @@ def summary(report: Report) -> Summary:
     missed = [verdict for verdict in report.verdicts if not verdict.held]
     timed = [verdict for verdict in report.verdicts if verdict.objective.name not in ("errors", "violations")]
     if report.find_max is not None:
-        found = _search(report.find_max)
+        found = _search(report, report.find_max)
+    elif report.invalid and report.has_measured_nothing and not report.outcome.failures:
+        found = _nothing(report)
     elif report.invalid:
         found = Summary("invalid", "Invalid: this run says nothing about the server")
         found.sentences += [f"{_capital(reason)}." for reason in report.invalid]
@@ -46,23 +48,42 @@ def summary(report: Report) -> Summary:
     else:
         found = Summary("held", "Held: the server did all that was asked of it" if timed else "Held: no errors and no violations")
         found.sentences += [_held(verdict) for verdict in timed]
-    if not timed and report.find_max is None:
+    if not timed and report.find_max is None and not report.has_measured_nothing:
         found.sentences.append("No limit was set for the latency (such as --slo p99=100ms), so none could be missed.")
     found.sentences += [*_load(report), *_latency(report), *_remarks(report)]
     return found
 
 
-def _search(search: FindMaxReport) -> Summary:
+def _nothing(report: Report) -> Summary:
+    """Of a run that was over before it had measured anything."""
+    interrupted = report.outcome.interrupted
+    found = Summary("invalid", f"{'Interrupted' if interrupted else 'Invalid'}: nothing was measured")
+    found.sentences += [f"{_capital(reason)}." for reason in report.invalid]
+    found.sentences.append("So it says nothing about the server. Players are measured once all of them have come.")
+    return found
+
+
+def _search(report: Report, search: FindMaxReport) -> Summary:
     """What a search came to."""
     limits = ", ".join(str(objective) for objective in search.wanted.objectives)
-    if search.held is not None:
+    if report.outcome.failures:
+        found = Summary("invalid", "Invalid: the search broke off")
+        found.sentences += [f"{_capital(reason)}." for reason in report.invalid]
+    elif report.outcome.ended_early:
+        found = Summary("missed", f"Missed: nobody could log in{' any more' if len(search.steps) > 1 else ''}")
+        errors = search.steps[-1].totals.errors.most_common(1)
+        found.sentences += [f"With {search.steps[-1].step.clients:,} players there were {count:,} x {name}." for name, count in errors]
+        found.sentences.append(f"The search ended with that: {search.sentence()}.")
+    elif search.held is not None:
         found = Summary("held", f"Held: {search.held:,} players")
         found.sentences.append(f"So many did the server hold within {limits}, confirmed {times(search.confirmed)}.")
     elif search.failed is not None:
         found = Summary("missed", f"Missed: not even {search.failed:,} players were held")
         found.sentences.append(f"The limits were {limits}.")
-    else:
+    elif search.steps:
         found = Summary("invalid", "Invalid: no step of the search proved anything")
+    else:
+        found = Summary("invalid", "Interrupted: no step of the search was over")
     if search.invalid_from is not None:
         found.sentences.append(
             f"From {search.invalid_from:,} players on the generator itself was too late, so that nothing is known of the server there."
@@ -84,7 +105,11 @@ def _load(report: Report) -> list[str]:
     )  # fmt: skip
     most = outcome.most_playing if report.find_max is None else report.playing
     wanted = report.clients
-    text = f"{most:,}{'' if most == wanted else f' of {wanted:,}'} players {doing} for {duration(report.hold_seconds)}"
+    if not (figures.sent or report.only_listened and report.hold_seconds):
+        came = outcome.most_playing
+        return [f"{came:,}{f' of {wanted:,}' if wanted else ''} players had come." if came else "No player had come."]
+    part = f" of {wanted:,}" if wanted not in (0, most) else ""
+    text = f"{'' if wanted else 'Up to '}{most:,}{part} players {doing} for {duration(report.hold_seconds)}"
     if figures.sent:
         text += f": {figures.sent:,} sends, {figures.answered:,} of them answered ({quantity(report.rate)} per second)"
     return [text + "."]
@@ -103,9 +128,9 @@ def _latency(report: Report) -> list[str]:
 
 def _remarks(report: Report) -> list[str]:
     lines = []
-    if report.outcome.interrupted:
+    if report.outcome.interrupted and report.hold_seconds:
         lines.append("The run was interrupted: the figures are of what was measured until then.")
-    if report.outcome.ended_early:
+    if report.outcome.ended_early and report.find_max is None:
         lines.append("The run ended early, since no player was left.")
     if report.settings.processes > 1 and report.figures.fanout.total:
         lines.append(f"What others saw was measured between players of the same of {report.settings.processes} generator processes only.")

@@ -1,0 +1,34 @@
+"""Standard output whose reader may leave, as `head` does: what the commands of this package print through."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import TextIO
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print `text` on `stream` (standard output) at once. Whoever reads no more stops nothing: the rest goes nowhere.
+
+    Raises OSError for anything else, such as a full disk.
+    """
+    stream = sys.stdout if stream is None else stream
+    try:
+        print(text, file=stream, flush=True)
+    except OSError as error:
+        if not is_unread(error):
+            raise
+        silence(stream)
+
+
+def is_unread(error: OSError) -> bool:
+    """Whether writing failed because nobody reads any more. Windows says of such a pipe that the argument is wrong."""
+    return isinstance(error, BrokenPipeError) or (sys.platform == "win32" and error.errno == errno.EINVAL)
+
+
+def silence(stream: TextIO) -> None:
+    """What is written to `stream` goes nowhere from now on: Python would try once more at its end, and complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
