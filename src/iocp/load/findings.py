@@ -57,17 +57,20 @@ _SENTENCES: Final = {
     "welcomed twice": "was told twice that its login is accepted",
     "id given twice": "got the id that player {x}, who is online, has",
     "wrong echo": "got back what it did not send",
+    "told elsewhere": "was told that {id} is at {x},{y}, where that one has not been: it is at {from_x},{from_y}",
+    "stale in sight": "was told last that {id} is at {x},{y}, but by the answers of that one itself it is at {from_x},{from_y}",
     "malformed": "got a packet of no known type and size",
     "refused": "was refused at the login",
 }
 
 
 def sentence(name: str, example: dict[str, Any]) -> str:
-    """An example of a violation, as a sentence with the packet that made it."""
+    """An example of a violation, as a sentence, with the packet that made it if it was one packet."""
     packet: bytes = example["packet"]
     shown = packet[:32].hex(" ") + (" ..." if example["size"] > 32 else "")
     text = _SENTENCES[name].format(**example)
     own = f" (id {example['own_id']})" if example["own_id"] != -(2**31) else ""
     if name == "refused" and len(packet) > 3:
         text += f": {packet[3:].decode('utf-8', 'replace')!r}"
-    return f"player {example['player']}{own} {text}; packet of {example['size']} bytes: {shown}"
+    by = f"; packet of {example['size']} bytes: {shown}" if example["size"] else ""
+    return f"player {example['player']}{own} {text}{by}"
