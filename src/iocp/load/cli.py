@@ -154,6 +154,7 @@ def _read(options: argparse.Namespace) -> tuple[tuple[Objective, ...], Settings]
         churn=options.churn,
         lateness_limit=options.lateness / 1000,
         processes=options.processes,
+        first_player=options.first_player,
     )
     _check_together(options)
     if options.find_max:

@@ -12,6 +12,8 @@ UNANSWERED: Final = "not answered"
 REFUSED: Final = "login refused"
 SKIPPED: Final = "not sent, since thousands before were not answered"
 
+_CLOSED: Final = "closed by the server in the middle"
+_RESET: Final = "reset by the server in the middle"
 _NO_ADDRESS: Final = (errno.EADDRNOTAVAIL, errno.EADDRINUSE, 10048, 10049)
 _ENDS: Final = {
     Reason.CONNECT_TIMEOUT: "connecting timed out",
@@ -40,6 +42,13 @@ def name_of_end(session: Session, reason: Reason, playing: bool) -> str | None:
     if reason in _ENDS:
         return _ENDS[reason] + (f" {when}" if reason is Reason.PEER_RESET else "")
     return f"ended with {reason.name}" + (f": {session.error}" if session.error else "")
+
+
+def hint(name: str) -> str:
+    """What may be behind an error, and what to do then; "" where its name says all."""
+    if name in (_CLOSED, _RESET):
+        return "does another load tool play there under the same names? Give one of them --first-player"
+    return ""
 
 
 _SENTENCES: Final = {

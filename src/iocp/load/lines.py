@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .findings import hint
 from .snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -82,6 +83,10 @@ def report_lines(report: Report) -> list[str]:
         lines.append("  seen by others      " + _row(report.fanout))
     if figures.lateness.total:
         lines.append("  generator's lateness" + _row(report.lateness))
+    if report.fanout_unmatched:
+        lines.append(f"  seen by others: {report.fanout_unmatched:,} moves have no time (no send led there: teleports, or the server's own)")
+    if figures.blocked:
+        lines.append(f"  blocked: {report.blocked_share:.1%} of the answered moves led nowhere (a wall, an obstacle, too soon)")
     if figures.answered:
         lines.append(f"  course's delay figure: {report.course_delay} ms")
     per_packet = report.microseconds_per_packet
@@ -93,7 +98,8 @@ def report_lines(report: Report) -> list[str]:
     )
     if processes > 1 and figures.fanout.total:
         lines.append(f"  seen by others: of movers of the same process only, about one in {processes}")
-    lines += [f"  error: {count:,} x {name}" for name, count in report.errors.most_common()]
+    for name, count in report.errors.most_common():
+        lines.append(f"  error: {count:,} x {name}" + (f" ({hint(name)})" if hint(name) else ""))
     for name, count in report.violations.most_common():
         lines.append(f"  violation: {count:,} x {name}: {outcome.examples.get(name, '')}")
     lines += [f"  example: {outcome.examples[name]}" for name in ("malformed", "refused") if name in outcome.examples]

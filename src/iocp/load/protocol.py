@@ -122,6 +122,21 @@ class Protocol:
     steps: tuple[Step, ...] = ()
     spot: tuple[int, int] | None = None
 
+    def parameters(self) -> dict[str, str]:
+        """What is played, in words for a report: whatever can differ between two runs of one protocol."""
+        framing = self.framing
+        found = {
+            "packets": f"{len(self.move)} bytes each",
+            "answers": f"known by a number of {self.stamp.size} bytes" if self.stamp else "known by their order",
+            "framing": f"length of {framing.length_bytes} {'byte' if framing.length_bytes == 1 else 'bytes, ' + framing.byteorder + ' endian'},"
+            f" {'itself' if framing.counts_header else 'itself not'} counted, packets of at most {framing.max_size:,} bytes",
+        }
+        if self.teleport:
+            found["teleport"] = "each player once, after its login"
+        if self.spot is not None:
+            found["hot spot"] = f"{self.spot[0]},{self.spot[1]}"
+        return found
+
     def crowd(self, *, seed: int, interval: float, window: int) -> Crowd:
         """Players of this protocol, in native code. Raises ValueError or TypeError naming what is wrong with it."""
         rules: list[tuple[int, str, int, int, Field | None, Field | None, Field | None, Field | None]] = []
