@@ -69,7 +69,7 @@ class Report(Totals):
 
     @property
     def fanout_unmatched(self) -> int:
-        """Moves of others that are in no figure: no send of theirs led there."""
+        """Moves of others that are in no figure: no new send of theirs led there."""
         return sum(snapshot.fanout_unmatched for snapshot in self.snapshots)
 
     def as_json(self) -> dict[str, Any]:

@@ -90,7 +90,7 @@ class Snapshot:
     relocated: int = 0
     """Players that the server put somewhere else of its own accord."""
     fanout_unmatched: int = 0
-    """Moves of others that are in no latency, since no send of theirs led there: they teleported, or the server moved them."""
+    """Moves of others that are in no latency, since no new send of theirs led there: told again, teleported, moved by the server."""
     errors: Counter[str] = field(default_factory=Counter)
     violations: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
