@@ -84,7 +84,8 @@ def report_lines(report: Report) -> list[str]:
     if figures.lateness.total:
         lines.append("  generator's lateness" + _row(report.lateness))
     if report.fanout_unmatched:
-        lines.append(f"  seen by others: {report.fanout_unmatched:,} moves without a time (no new send led there: told again, teleports, the server's own)")
+        why = "no new send led there: told again, teleports, the server's own"
+        lines.append(f"  seen by others: {report.fanout_unmatched:,} moves without a time ({why})")
     if figures.blocked:
         lines.append(f"  blocked: {report.blocked_share:.1%} of the answered moves led nowhere (a wall, an obstacle, too soon)")
     if figures.answered:

@@ -108,7 +108,10 @@ def _remarks(report: Report) -> list[str]:
     if report.outcome.ended_early:
         lines.append("The run ended early, since no player was left.")
     if report.figures.blocked == report.figures.answered > 0:
-        lines.append("No move led anywhere: each was answered with the place where the player stood. Are they sent faster than the server lets players go?")
+        lines.append(
+            "No move led anywhere: each was answered with the place where the player stood."
+            " Are they sent faster than the server lets players go?"
+        )
     elif report.figures.blocked:
         lines.append(f"{report.blocked_share:.1%} of the moves led nowhere: the player stayed where it was (a wall, an obstacle, too soon).")
     if report.settings.processes > 1 and report.figures.fanout.total:
