@@ -23,7 +23,6 @@ struct crowd *crowd_new(const struct profile *profile, uint64_t seed, int64_t in
     c->interval = interval;
     c->window = window;
     c->from = c->until = c->end = INT64_MAX;
-    c->parted = INT64_MIN / 2;
     /* Enough to know where a player was within CLAIM_REACH, also of one that sends often. */
     c->fewest_moves = PLAYER_FEWEST_MOVES;
     while (interval && c->fewest_moves < PLAYER_MOST_REMEMBERED && c->fewest_moves - PLAYER_FEWEST_MOVES / 2 < CLAIM_REACH / interval)

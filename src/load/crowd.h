@@ -82,7 +82,6 @@ struct crowd {
     int64_t bytes;
     int64_t logged_in;              /* now */
     int64_t logins;                 /* ever */
-    int64_t parted;                 /* when the last one went who had played */
     int64_t refused;                /* logins */
     int64_t malformed;              /* packets of a type or size that there is not */
     int64_t relocated;              /* players that the server moved of its own accord */

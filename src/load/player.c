@@ -157,10 +157,8 @@ void player_part(struct player *p, int64_t now, int broken)
     if (broken)
         player_give_up(p, now);
     p->oldest = p->newest;
-    if (p->phase == PLAYER_PLAYING) {
+    if (p->phase == PLAYER_PLAYING)
         c->logged_in--;
-        c->parted = now;
-    }
     known = table_find(&c->ids, p->id);
     if (known && known->word == p->number)
         table_remove(&c->ids, known);

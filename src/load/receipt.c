@@ -175,7 +175,7 @@ static void welcome(struct player *p, const struct rule *r, const unsigned char 
         p->home_x = p->x;
         p->home_y = p->y;
         /* It may have the id of one that has just gone, whose last moves others are still to hear of. */
-        p->unsure_until = c->parted + CLAIM_REACH;
+        p->unsure_until = now + CLAIM_LAG;
     }
     if (r->id.size) {
         p->id = profile_signed(f, r->id, packet);

@@ -11,6 +11,7 @@ import socket
 import struct
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
@@ -114,6 +115,7 @@ class ChessServer:
         self._random = Random(seed)
         self._loop = asyncio.new_event_loop()
         self._stalled = False
+        self._late: deque[tuple[Player, bytes]] = deque()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -244,9 +246,16 @@ class ChessServer:
             if ticks:
                 self._loop.call_later(ticks, self._tell_place, player, other)
             elif late:
-                self._loop.call_later(late, other.send, player.move_packet(other.timed, stamp, apart))
+                self._late.append((other, player.move_packet(other.timed, stamp, apart)))
+                self._loop.call_later(late, self._tell_next)
             else:
                 other.send(player.move_packet(other.timed, stamp, apart))
+
+    def _tell_next(self) -> None:
+        # In order: of two that are due at the same time, by a coarse clock, the loop takes either one first.
+        other, packet = self._late.popleft()
+        if other.online:
+            other.send(packet)
 
     def _tell_place(self, player: Player, other: Player) -> None:
         if player.online and other.online:

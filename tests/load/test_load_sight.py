@@ -14,10 +14,11 @@ from iocp.load.settings import FindMax
 
 # The drain at the end of a run against a server that lies takes as long as `timeout`.
 SHORT = {"timeout": 1.0}
+UNSURE = 2.0
+"""Seconds after a login in which no place is judged."""
 
 
-@pytest.mark.parametrize("timed", [True, False], ids=["timed", "untimed"])
-@pytest.mark.parametrize("every", [1, 2, 5])
+@pytest.mark.parametrize(("every", "timed"), [(1, True), (2, False), (5, True)], ids=["all", "second-untimed", "fifth"])
 def test_moves_that_others_are_not_told_of_are_a_violation(play: Play, every: int, timed: bool) -> None:
     with ChessServer(Faults(drop_fanout=every)) as server:
         report = play(server.port, protocol=chess(timed=timed), clients=24, rate=20, **SHORT)
@@ -28,13 +29,12 @@ def test_moves_that_others_are_not_told_of_are_a_violation(play: Play, every: in
     assert "was told last that" in report.outcome.examples["stale in sight"]
 
 
-@pytest.mark.parametrize("timed", [True, False], ids=["timed", "untimed"])
-@pytest.mark.parametrize("every", [1, 7])
+@pytest.mark.parametrize(("every", "timed"), [(1, True), (7, False)], ids=["all", "seventh-untimed"])
 def test_place_where_nobody_is_is_a_violation(play: Play, every: int, timed: bool) -> None:
     with ChessServer(Faults(lie_fanout=every)) as server:
-        report = play(server.port, protocol=chess(timed=timed), clients=6, rate=20, duration=1.0, **SHORT)
-    # Many are told the same lie; it is counted once.
-    assert report.violations["told elsewhere"] > server.moves / every / 3
+        report = play(server.port, protocol=chess(timed=timed), clients=6, rate=20, duration=UNSURE + 1.0, **SHORT)
+    # Many are told the same lie; it is counted once. Of those of the last second no more than the first few are remembered.
+    assert report.violations["told elsewhere"] > server.moves / every / 20
     assert set(report.violations) <= {"told elsewhere", "stale in sight"}
     assert report.exit_code == MISSED
     sentence = report.outcome.examples["told elsewhere"]
@@ -45,7 +45,7 @@ def test_place_where_nobody_is_is_a_violation(play: Play, every: int, timed: boo
 
 def test_move_that_was_refused_and_told_to_others_is_a_violation(play: Play) -> None:
     with ChessServer(Faults(tell_refused=True)) as server:
-        report = play(server.port, clients=6, rate=20, **SHORT)
+        report = play(server.port, clients=6, rate=20, duration=UNSURE + 0.5, **SHORT)
     assert report.violations["told elsewhere"] > 0 and report.violations["stale in sight"] > 0
     assert report.exit_code == MISSED
 
@@ -58,14 +58,18 @@ def test_wrong_place_of_who_comes_into_sight_is_a_violation(play: Play) -> None:
     assert report.exit_code == MISSED
 
 
-SLOW = [Faults(tell_at_ticks=0.3), Faults(tell_late=0.4), Faults(tell_at_ticks=0.3, relocate=10), Faults(tell_late=0.3, relocate=7)]
+SLOW = [
+    (Faults(tell_at_ticks=0.3), 100.0),
+    (Faults(tell_at_ticks=0.3, relocate=10), 5.0),
+    (Faults(tell_late=0.4), 200.0),
+    (Faults(tell_late=0.3, relocate=7), 50.0),
+]
 
 
-@pytest.mark.parametrize("faults", SLOW, ids=["at-ticks", "late", "at-ticks-relocated", "late-relocated"])
-@pytest.mark.parametrize("rate", [5.0, 50.0, 300.0])
+@pytest.mark.parametrize(("faults", "rate"), SLOW, ids=["at-ticks", "at-ticks-relocated", "late", "late-relocated"])
 def test_who_is_told_late_is_told_no_lies(play: Play, faults: Faults, rate: float) -> None:
     with ChessServer(faults) as server:
-        report = play(server.port, clients=5, rate=rate, duration=1.0)
+        report = play(server.port, clients=5, rate=rate, duration=UNSURE + 1.0)
     assert (report.errors, report.violations) == ({}, {})
     assert report.exit_code == HELD
 
@@ -73,14 +77,14 @@ def test_who_is_told_late_is_told_no_lies(play: Play, faults: Faults, rate: floa
 def test_answers_that_come_late_or_never_make_no_liar_of_who_tells_the_others(play: Play) -> None:
     for faults in (Faults(answer_late=0.3), Faults(drop_answer=5), Faults(swap_answers=6)):
         with ChessServer(faults) as server:
-            report = play(server.port, clients=6, rate=40, duration=1.0, **SHORT)
+            report = play(server.port, clients=6, rate=40, duration=UNSURE + 1.0, **SHORT)
         assert not report.violations.keys() & {"told elsewhere", "stale in sight"}, faults
 
 
 @pytest.mark.parametrize("options", [{"window": 3}, {"protocol": chess(teleport=True)}, {"churn": 10.0}, {"processes": 2}], ids=str)
 def test_faultless_server_passes_however_it_is_played(play: Play, options: dict[str, object]) -> None:
     with ChessServer() as server:
-        report = play(server.port, clients=8, rate=20, duration=1.5, **options)
+        report = play(server.port, clients=8, rate=20, duration=UNSURE + 1.0, **options)
     assert (report.errors, report.violations) == ({}, {})
 
 
