@@ -33,7 +33,7 @@ def test_moves_that_others_are_not_told_of_are_a_violation(play: Play, every: in
 def test_place_where_nobody_is_is_a_violation(play: Play, every: int, timed: bool) -> None:
     with ChessServer(Faults(lie_fanout=every)) as server:
         report = play(server.port, protocol=chess(timed=timed), clients=6, rate=20, duration=UNSURE + 1.0, **SHORT)
-    # Many are told the same lie; it is counted once. Of those of the last second no more than the first few are remembered.
+    # Of the last of three seconds. Many are told the same lie; it is counted once.
     assert report.violations["told elsewhere"] > server.moves / every / 20
     assert set(report.violations) <= {"told elsewhere", "stale in sight"}
     assert report.exit_code == MISSED
