@@ -23,7 +23,7 @@ from setuptools import Extension, setup
 
 ROOT = Path(__file__).parent
 SHARED_HEADERS = ["src/port/port.h", "src/port/sync.h"]
-LOAD_SOURCES = [f"src/load/{name}.c" for name in ("crowd", "histogram", "player", "profile", "receipt", "table")]
+LOAD_SOURCES = [f"src/load/{name}.c" for name in ("claim", "crowd", "histogram", "player", "profile", "receipt", "table")]
 C_SOURCES = {
     "win32": ["src/port/win32.c", "src/port/win32_socket.c", "src/port/win32_process.c"],
     "linux": [

@@ -2,7 +2,7 @@
 
 _VIOLATIONS = ("entered twice", "moved unseen", "left unseen", "entered itself", "left itself", "wrong position", "answered twice",
                "answer unasked", "answer out of order", "foreign stamp", "before the login", "welcomed twice", "id given twice",
-               "wrong echo")
+               "wrong echo", "told elsewhere", "stale in sight")
 assert len(_VIOLATIONS) == VIOLATIONS
 
 
@@ -20,11 +20,11 @@ cdef dict read_histogram(histogram *h):
 
 cdef dict read_figures(figures *f):
     cdef dict result = {
-        "sent": f.sent, "answered": f.answered, "unanswered": f.unanswered, "skipped": f.skipped,
+        "sent": f.sent, "answered": f.answered, "blocked": f.blocked, "unanswered": f.unanswered, "skipped": f.skipped,
         "planned": read_histogram(&f.planned), "raw": read_histogram(&f.raw),
         "fanout": read_histogram(&f.fanout), "lateness": read_histogram(&f.lateness),
     }
-    f.sent = f.answered = f.unanswered = f.skipped = 0
+    f.sent = f.answered = f.blocked = f.unanswered = f.skipped = 0
     return result
 
 
@@ -121,6 +121,29 @@ cdef class Crowd:
     def end(self, at):
         self.check_thread()
         crowd_end(self.c, <int64_t>(at * 1e9))
+
+    def resume(self):
+        cdef int64_t now = port_now()
+        cdef uint32_t i
+        cdef player *p
+        self.check_thread()
+        crowd_end(self.c, CROWD_ENDLESS)
+        for i in range(self.c.player_count):
+            p = self.c.players[i]
+            if p != NULL and p.connection != NULL:
+                player_resume(p, now)
+                if player_wants_to_send(p):
+                    send_play(<Connection *>p.connection, p)
+
+    def stale(self, accuse):
+        cdef uint32_t i
+        cdef player *p
+        self.check_thread()
+        for i in range(self.c.player_count):
+            p = self.c.players[i]
+            if p != NULL and p.connection != NULL:
+                p.ending = (<Connection *>p.connection).state != OPEN
+        return claim_stale(self.c, accuse)
 
     def waiting(self):
         cdef unanswered found

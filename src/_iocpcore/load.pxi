@@ -59,12 +59,13 @@ cdef extern from "crowd.h" nogil:
 
     struct figures:
         histogram planned, raw, fanout, lateness
-        int64_t sent, answered, unanswered, skipped
+        int64_t sent, answered, blocked, unanswered, skipped
 
     struct player:
         void *connection
         uint32_t number
         int phase
+        uint8_t ending
     int PLAYER_ABSENT, PLAYER_LOGGING_IN, PLAYER_PLAYING
 
     struct crowd:
@@ -80,6 +81,7 @@ cdef extern from "crowd.h" nogil:
     void crowd_free(crowd *c)
     player *crowd_player(crowd *c, uint32_t number)
     void crowd_measure(crowd *c, int64_t begin, int64_t until)
+    int64_t CROWD_ENDLESS
     void crowd_end(crowd *c, int64_t end)
 
     struct unanswered:
@@ -98,3 +100,7 @@ cdef extern from "player.h" nogil:
     size_t player_send(player *p, unsigned char *data, size_t room, int64_t now)
     void player_reschedule(player *p)
     void player_give_up(player *p, int64_t now)
+    void player_resume(player *p, int64_t now)
+
+cdef extern from "claim.h" nogil:
+    int64_t claim_stale(crowd *c, bint accuse)

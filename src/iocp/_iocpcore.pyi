@@ -291,6 +291,13 @@ class Crowd:
         """Sends that are unanswered, how many of them were planned inside the window of `measure`, and seconds since the oldest's plan."""
     def settle(self) -> int:
         """Close the window while players go on; what is unanswered in it counts with its age. Returns how many that were."""
+    def resume(self) -> None:
+        """Plan sends again after `end`: each player where its schedule would be by now."""
+    def stale(self, accuse: bool) -> int:
+        """How many in sight of players are not where those were told last; for when nothing is under way any more.
+
+        Only of pairs of this crowd's players who have all their answers and are not about to end. `accuse`: count them as violations.
+        """
     def give_up(self) -> None:
         """Count what is unanswered as that, with the time it has waited."""
     def counts(self) -> dict[str, Any]:

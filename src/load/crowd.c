@@ -1,5 +1,6 @@
 #include "crowd.h"
 
+#include "claim.h"
 #include "player.h"
 
 #include <stdlib.h>
@@ -22,6 +23,10 @@ struct crowd *crowd_new(const struct profile *profile, uint64_t seed, int64_t in
     c->interval = interval;
     c->window = window;
     c->from = c->until = c->end = INT64_MAX;
+    /* Enough to know where a player was within CLAIM_REACH, also of one that sends often. */
+    c->fewest_moves = PLAYER_FEWEST_MOVES;
+    while (interval && c->fewest_moves < PLAYER_MOST_REMEMBERED && c->fewest_moves - PLAYER_FEWEST_MOVES / 2 < CLAIM_REACH / interval)
+        c->fewest_moves *= 2;
     for (int i = 0; i < 2; i++) {
         histogram_clear(&c->figures[i].planned);
         histogram_clear(&c->figures[i].raw);

@@ -38,6 +38,8 @@ enum violation {
     VIOLATION_WELCOMED_TWICE,
     VIOLATION_ID_TWICE,             /* an id that another player online has */
     VIOLATION_ECHO,                 /* an echo that is not what was sent */
+    VIOLATION_ELSEWHERE,            /* another is said to be where it has not been */
+    VIOLATION_STALE,                /* another was last seen where it is not, and all is over */
     VIOLATIONS
 };
 
@@ -57,6 +59,7 @@ struct figures {
     struct histogram lateness;      /* from the planned time to the real one: the generator's own */
     int64_t sent;
     int64_t answered;
+    int64_t blocked;                /* of the answered: the player stayed where it was */
     int64_t unanswered;             /* given up */
     int64_t skipped;                /* not sent, since too many were unanswered */
 };
@@ -69,6 +72,7 @@ struct crowd {
     struct profile profile;
     uint64_t seed;
     int64_t interval;               /* nanoseconds between a player's sends; 0: none on schedule */
+    uint32_t fewest_moves;          /* that are remembered of each player */
     uint32_t window;                /* sends each player keeps under way instead of a schedule; 0: a schedule */
     int64_t from, until;            /* the measured window */
     int64_t end;                    /* nothing is planned from then on */
@@ -105,7 +109,8 @@ struct player *crowd_player(struct crowd *c, uint32_t number);
 /* Measure sends planned in from <= planned < until. */
 void crowd_measure(struct crowd *c, int64_t from, int64_t until);
 
-/* Plan none from `end` on. */
+/* Plan none from `end` on. CROWD_ENDLESS: plan again, see player_resume. */
+#define CROWD_ENDLESS INT64_MAX
 void crowd_end(struct crowd *c, int64_t end);
 
 /* Sends that are unanswered. */

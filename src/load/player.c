@@ -1,4 +1,4 @@
-#include "player.h"
+#include "claim.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +19,7 @@ struct player *player_new(struct crowd *c, uint32_t number)
 
     if (!p)
         return NULL;
-    p->capacity = PLAYER_FEWEST_MOVES;
+    p->capacity = c->fewest_moves;
     p->moves = calloc(p->capacity, sizeof *p->moves);
     if (!p->moves) {
         free(p);
@@ -55,7 +55,8 @@ void player_example(struct violation_example *e, const struct player *p, const u
     e->player = p->number;
     e->own_id = p->id;
     e->size = (uint32_t)size;
-    memcpy(e->packet, packet, size < CROWD_PACKET ? size : CROWD_PACKET);
+    if (size)
+        memcpy(e->packet, packet, size < CROWD_PACKET ? size : CROWD_PACKET);
 }
 
 void player_violate(struct player *p, enum violation kind, int32_t id, int32_t x, int32_t y, const unsigned char *packet,
@@ -112,6 +113,7 @@ size_t player_join(struct player *p, void *connection, int64_t now, unsigned cha
     p->id = TABLE_NO_ID;
     p->first = p->answered = p->oldest = p->newest;
     table_clear(&p->sight);
+    claim_forget(p, INT64_MAX);
     if (!f->login_size) {
         player_start(p, now);
         return 0;
@@ -128,6 +130,7 @@ void player_lose(struct player *p, struct move *m, int64_t now)
     struct figures *figures = crowd_figures(p->crowd, m->planned);
 
     m->state = MOVE_LOST;
+    claim_forget(p, now + CLAIM_REACH); /* others may be told of it all the same */
     if (m->step == STEP_TELEPORT)
         return;
     figures->unanswered++;
@@ -294,6 +297,24 @@ size_t player_send(struct player *p, unsigned char *bytes, size_t room, int64_t 
     if (c->window && now >= c->end)
         p->credits = 0;
     return used;
+}
+
+void player_resume(struct player *p, int64_t now)
+{
+    const struct crowd *c = p->crowd;
+    uint32_t waiting = 0;
+
+    if (p->phase != PLAYER_PLAYING)
+        return;
+    if (c->window) {
+        for (uint32_t sequence = p->oldest; sequence != p->newest; sequence++)
+            waiting += player_move(p, sequence)->state == MOVE_WAITING;
+        p->credits = waiting < c->window ? c->window - waiting : 0;
+        return;
+    }
+    if (c->interval && p->due <= now)
+        p->due += ((now - p->due) / c->interval + 1) * c->interval;
+    player_reschedule(p);
 }
 
 void player_reschedule(struct player *p)

@@ -5,6 +5,8 @@
 
 enum {
     PLAYER_FEWEST_MOVES = 16,   /* remembered, answered ones too: others are still to hear of them */
+    PLAYER_MOST_REMEMBERED = 1024, /* ... of one that sends often; more only if they wait */
+    PLAYER_CLAIMS = 4,          /* places that others were told of and its own answers are still to show; more are not judged */
     PLAYER_MOST_UNANSWERED = 4096,
     PLAYER_PATIENCE = 64        /* later moves that are answered before one is not waited for any more */
 };
@@ -22,6 +24,13 @@ struct move {
     uint8_t state;
 };
 
+/* A place where it is said to be, by what another was told. */
+struct claim {
+    int32_t x, y;
+    uint32_t until;             /* the first move that was not sent yet then */
+    uint32_t viewer;            /* the other's number */
+};
+
 struct player {
     struct crowd *crowd;
     void *connection;           /* the core's; NULL: absent */
@@ -29,9 +38,14 @@ struct player {
     uint8_t phase;
     uint8_t scheduled;
     uint8_t wants_teleport;     /* to be sent next */
+    uint8_t ending;             /* its connection is, so it may not have been told all; set by the core before claim_stale */
+    uint8_t claim_count;
     int32_t id;
     int32_t x, y;               /* as last answered */
     int32_t ahead_x, ahead_y;   /* where it will be when all it has sent is answered */
+    int32_t home_x, home_y;     /* where it logged in */
+    int64_t unsure_until;       /* nobody can say until then where it must be; INT64_MAX: it is never told */
+    struct claim claims[PLAYER_CLAIMS];
     uint64_t random;
     /* Moves by their sequence number, which goes on over logins: those that wait lie in oldest .. newest - 1. */
     struct move *moves;
@@ -71,6 +85,9 @@ size_t player_send(struct player *p, unsigned char *bytes, size_t room, int64_t 
 /* Put it back on the schedule after player_send. */
 void player_reschedule(struct player *p);
 
+/* Go on after a pause in which nothing was planned: the schedule where it would be by now, or a whole window. */
+void player_resume(struct player *p, int64_t now);
+
 /* No more is waited for: what is unanswered is counted, and counts with the time it has waited. */
 void player_give_up(struct player *p, int64_t now);
 
@@ -85,7 +102,7 @@ void player_start(struct player *p, int64_t now);
 /* A move is not waited for any more. */
 void player_lose(struct player *p, struct move *m, int64_t now);
 
-/* Count a violation; the first one of its kind is kept with the packet. */
+/* Count a violation; the first one of its kind is kept with the packet, if one shows it (NULL, 0: none does). */
 void player_violate(struct player *p, enum violation kind, int32_t id, int32_t x, int32_t y, const unsigned char *packet,
                     size_t size);
 void player_example(struct violation_example *e, const struct player *p, const unsigned char *packet, size_t size);

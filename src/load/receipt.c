@@ -1,5 +1,5 @@
 /* What a player is told: answers to what it sent, and the world around it. Everything is checked, nothing is believed. */
-#include "player.h"
+#include "claim.h"
 
 #include <string.h>
 
@@ -18,7 +18,7 @@ static void shift(struct player *p, uint32_t sequence, int32_t dx, int32_t dy)
 }
 
 /* The server has put the player somewhere else of its own accord, which it may: after a death, by a spell. */
-static void relocated(struct player *p, const struct rule *r, const unsigned char *packet, size_t size)
+static void relocated(struct player *p, const struct rule *r, const unsigned char *packet, size_t size, int64_t now)
 {
     const struct profile *f = &p->crowd->profile;
     int32_t x, y;
@@ -33,10 +33,12 @@ static void relocated(struct player *p, const struct rule *r, const unsigned cha
     shift(p, p->oldest, minus(x, p->x), minus(y, p->y));
     p->x = x;
     p->y = y;
+    claim_moved_by_server(p, now);
 }
 
 /* Which move an answer is for: its sequence number in `sequence`. Returns 0 if it is for none, and says so. */
-static int find_asked(struct player *p, const struct rule *r, const unsigned char *packet, size_t size, uint32_t *sequence)
+static int find_asked(struct player *p, const struct rule *r, const unsigned char *packet, size_t size, int64_t now,
+                      uint32_t *sequence)
 {
     const struct profile *f = &p->crowd->profile;
     uint32_t mask = field_mask(f->stamp.size < r->stamp.size ? f->stamp : r->stamp), stamp, back;
@@ -48,7 +50,7 @@ static int find_asked(struct player *p, const struct rule *r, const unsigned cha
     *sequence = p->oldest;
     if (!mask) { /* untimed: answers come in order */
         if (!waits)
-            relocated(p, r, packet, size);
+            relocated(p, r, packet, size, now);
         return waits;
     }
     stamp = profile_unsigned(f, r->stamp, packet) & mask;
@@ -58,7 +60,7 @@ static int find_asked(struct player *p, const struct rule *r, const unsigned cha
         if (waits && player_move(p, p->oldest)->step == STEP_TELEPORT)
             return 1; /* a teleport carries no stamp that could come back */
         if (stamp == 0 && r->x.size && r->y.size)
-            relocated(p, r, packet, size);
+            relocated(p, r, packet, size, now);
         else
             player_violate(p, VIOLATION_ANSWER_UNASKED, p->id, 0, 0, packet, size);
         return 0;
@@ -92,7 +94,7 @@ static void answer(struct player *p, const struct rule *r, const unsigned char *
     int32_t x, y;
     int64_t delay;
 
-    if (!find_asked(p, r, packet, size, &sequence))
+    if (!find_asked(p, r, packet, size, now, &sequence))
         return;
     m = player_move(p, sequence);
     m->state = MOVE_DONE;
@@ -106,8 +108,10 @@ static void answer(struct player *p, const struct rule *r, const unsigned char *
         /* With an answer missing before this one nobody can say where it must have been. */
         if (sequence == p->oldest && !is_possible(p, m, x, y))
             player_violate(p, VIOLATION_POSITION, p->id, x, y, packet, size);
-        if (m->step != STEP_TELEPORT && x == p->x && y == p->y)
+        if (m->step != STEP_TELEPORT && x == p->x && y == p->y) {
             m->state = MOVE_REFUSED; /* so nobody else hears of it */
+            crowd_figures(c, m->planned)->blocked += m->step < STEP_NONE;
+        }
         if (sequence + 1 == p->answered) { /* one that comes after a later one's tells of the past */
             shift(p, sequence, minus(x, m->x), minus(y, m->y));
             p->x = x;
@@ -122,6 +126,10 @@ static void answer(struct player *p, const struct rule *r, const unsigned char *
             player_lose(p, player_move(p, p->oldest), now);
         p->oldest++;
     }
+    if (r->x.size && r->y.size)
+        claim_answered(p, sequence, now);
+    else
+        claim_forget(p, INT64_MAX);
     if (m->step == STEP_TELEPORT)
         return;
     figures = crowd_figures(c, m->planned);
@@ -164,6 +172,10 @@ static void welcome(struct player *p, const struct rule *r, const unsigned char 
     if (r->x.size && r->y.size) {
         p->x = p->ahead_x = profile_signed(f, r->x, packet);
         p->y = p->ahead_y = profile_signed(f, r->y, packet);
+        p->home_x = p->x;
+        p->home_y = p->y;
+        /* It may have the id of one that has just gone, whose last moves others are still to hear of. */
+        p->unsure_until = now + CLAIM_LAG;
     }
     if (r->id.size) {
         p->id = profile_signed(f, r->id, packet);
@@ -176,17 +188,13 @@ static void welcome(struct player *p, const struct rule *r, const unsigned char 
     player_start(p, now);
 }
 
-/* How long the move that `seen` is told of took to get here. */
-static void measure_fanout(struct crowd *c, struct table_entry *seen, int32_t x, int32_t y, int64_t now)
+/*
+ * How long the move that `seen` is told of took to get here. Returns whether it is one that the mover has the answer to.
+ */
+static int measure_fanout(struct crowd *c, const struct player *mover, struct table_entry *seen, int32_t x, int32_t y, int64_t now)
 {
-    const struct table_entry *known = table_find(&c->ids, seen->id);
-    const struct player *mover;
-    uint32_t sequence;
+    uint32_t sequence = seen->word + 1;
 
-    if (!known)
-        return; /* no player of this process: a monster, or another process's */
-    mover = c->players[known->word];
-    sequence = seen->word + 1;
     if ((int32_t)(sequence - mover->first) < 0)
         sequence = mover->first;
     if (mover->newest - sequence > mover->capacity)
@@ -197,17 +205,28 @@ static void measure_fanout(struct crowd *c, struct table_entry *seen, int32_t x,
         if (m->x == x && m->y == y && m->state != MOVE_REFUSED && m->step != STEP_TELEPORT) {
             histogram_record(&crowd_figures(c, m->planned)->fanout, now - m->planned);
             seen->word = sequence;
-            return;
+            return m->state == MOVE_DONE;
         }
     }
     c->fanout_unmatched++;
+    return 0;
+}
+
+/* The player of this process that has that id; NULL: a monster, or another process's. */
+static struct player *player_of(const struct crowd *c, int32_t id)
+{
+    const struct table_entry *known = table_find(&c->ids, id);
+
+    return known ? c->players[known->word] : NULL;
 }
 
 static void moved(struct player *p, const struct rule *r, const unsigned char *packet, size_t size, int64_t now)
 {
     const struct profile *f = &p->crowd->profile;
     struct table_entry *seen;
+    struct player *mover;
     int32_t id, x = 0, y = 0;
+    int placed = r->x.size && r->y.size;
 
     if (!r->id.size) {
         answer(p, r, packet, size, now);
@@ -218,7 +237,7 @@ static void moved(struct player *p, const struct rule *r, const unsigned char *p
         answer(p, r, packet, size, now);
         return;
     }
-    if (r->x.size && r->y.size) {
+    if (placed) {
         x = profile_signed(f, r->x, packet);
         y = profile_signed(f, r->y, packet);
     }
@@ -231,15 +250,18 @@ static void moved(struct player *p, const struct rule *r, const unsigned char *p
         player_violate(p, VIOLATION_FOREIGN_STAMP, id, x, y, packet, size);
         return;
     }
-    measure_fanout(p->crowd, seen, x, y, now);
+    seen->place = placed ? claim_place(x, y) : CLAIM_NO_PLACE;
+    mover = player_of(p->crowd, id);
+    if (mover && !measure_fanout(p->crowd, mover, seen, x, y, now) && placed)
+        claim_told(mover, p, x, y, now);
 }
 
-static void entered(struct player *p, const struct rule *r, const unsigned char *packet, size_t size)
+static void entered(struct player *p, const struct rule *r, const unsigned char *packet, size_t size, int64_t now)
 {
     struct crowd *c = p->crowd;
-    int32_t id = profile_signed(&c->profile, r->id, packet);
-    const struct table_entry *known;
-    uint32_t told = UINT32_MAX;                      /* nothing yet: its first move is number 0 */
+    int32_t id = profile_signed(&c->profile, r->id, packet), x, y;
+    struct table_entry *seen;
+    struct player *mover;
 
     if (id == p->id) {
         player_violate(p, VIOLATION_ENTERED_ITSELF, id, 0, 0, packet, size);
@@ -249,10 +271,19 @@ static void entered(struct player *p, const struct rule *r, const unsigned char 
         player_violate(p, VIOLATION_TWICE_ENTERED, id, 0, 0, packet, size);
         return;
     }
-    known = table_find(&c->ids, id);
-    if (known)
-        told = c->players[known->word]->oldest - 1; /* what was answered before lies behind this enter */
-    table_insert(&p->sight, id, told);
+    mover = player_of(c, id);
+    /* What was answered before lies behind this enter. Of one that is not known yet its first move is number 0. */
+    seen = table_insert(&p->sight, id, mover ? mover->oldest - 1 : UINT32_MAX);
+    if (!seen)
+        return;
+    seen->place = CLAIM_NO_PLACE;
+    if (!r->x.size || !r->y.size)
+        return;
+    x = profile_signed(&c->profile, r->x, packet);
+    y = profile_signed(&c->profile, r->y, packet);
+    seen->place = claim_place(x, y);
+    if (mover)
+        claim_told(mover, p, x, y, now);
 }
 
 static void left(struct player *p, const struct rule *r, const unsigned char *packet, size_t size)
@@ -298,7 +329,7 @@ int player_receive(struct player *p, const unsigned char *packet, size_t size, i
         moved(p, r, packet, size, now);
         break;
     case ROLE_ENTER:
-        entered(p, r, packet, size);
+        entered(p, r, packet, size, now);
         break;
     case ROLE_LEAVE:
         left(p, r, packet, size);

@@ -21,7 +21,7 @@ struct table_entry *table_find(const struct table *t, int32_t id)
     return NULL;
 }
 
-static struct table_entry *place(struct table *t, int32_t id, uint32_t word)
+static struct table_entry *put(struct table *t, int32_t id, uint32_t word, uint32_t place)
 {
     uint32_t at = home_of(t, id);
 
@@ -29,6 +29,7 @@ static struct table_entry *place(struct table *t, int32_t id, uint32_t word)
         at = (at + 1) & (t->capacity - 1);
     t->entries[at].id = id;
     t->entries[at].word = word;
+    t->entries[at].place = place;
     t->count++;
     return &t->entries[at];
 }
@@ -44,7 +45,7 @@ static int grow(struct table *t)
     table_clear(&larger);
     for (uint32_t i = 0; i < t->capacity; i++)
         if (t->entries[i].id != TABLE_NO_ID)
-            place(&larger, t->entries[i].id, t->entries[i].word);
+            put(&larger, t->entries[i].id, t->entries[i].word, t->entries[i].place);
     free(t->entries);
     *t = larger;
     return 1;
@@ -57,7 +58,7 @@ struct table_entry *table_insert(struct table *t, int32_t id, uint32_t word)
     /* Three quarters full: there may be one table of a thousand entries for each of a thousand players. */
     if (4 * (t->count + 1) > 3 * t->capacity && !grow(t))
         return NULL;
-    return place(t, id, word);
+    return put(t, id, word, 0);
 }
 
 /* Those behind the hole move up if their home lies at it or before: so every search still ends at the first empty place. */

@@ -10,6 +10,7 @@
 struct table_entry {
     int32_t id;
     uint32_t word;
+    uint32_t place;         /* where a player was told that this one stands, see claim.h */
 };
 
 struct table {
@@ -24,7 +25,7 @@ struct table {
 /* The entry of `id`, NULL if there is none. It may move with the next insertion or removal. */
 struct table_entry *table_find(const struct table *t, int32_t id);
 
-/* A new entry for an id that is not there yet; NULL: no memory, or TABLE_NO_ID. */
+/* A new entry for an id that is not there yet, its `place` 0; NULL: no memory, or TABLE_NO_ID. */
 struct table_entry *table_insert(struct table *t, int32_t id, uint32_t word);
 
 void table_remove(struct table *t, struct table_entry *entry);

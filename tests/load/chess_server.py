@@ -11,6 +11,7 @@ import socket
 import struct
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
@@ -52,6 +53,20 @@ class Faults:
     """Accept and never answer."""
     after_login: Callable[[Player], None] | None = None
     """Something else, once for each player."""
+    drop_fanout: int = 0
+    """Each n-th move is told to nobody else (1: none is)."""
+    lie_fanout: int = 0
+    """Each n-th move is told to others with a place where nobody is."""
+    tell_refused: bool = False
+    """Refuse all moves, and tell others that they were made."""
+    enter_elsewhere: bool = False
+    """Who is in sight of a newcomer is said to be somewhere else."""
+    stand_still: bool = False
+    """Not a fault: refuse all moves."""
+    tell_at_ticks: float = 0.0
+    """Not a fault: others are told where somebody is so many seconds later."""
+    tell_late: float = 0.0
+    """Not a fault: others are told of each move so many seconds later."""
     relocate: int = 0
     """Not a fault: put the player somewhere else, of the server's own accord."""
 
@@ -72,13 +87,14 @@ class Player:
     def send(self, packet: bytes) -> None:
         self.writer.write(packet)
 
-    def enter_packet(self) -> bytes:
-        return struct.pack("<BBi10sbhh", 21, 2, self.id, b"somebody", 0, self.x, self.y)
+    def enter_packet(self, apart: int = 0) -> bytes:
+        return struct.pack("<BBi10sbhh", 21, 2, self.id, b"somebody", 0, self.x + apart, self.y)
 
-    def move_packet(self, timed: bool, stamp: int = 0) -> bytes:
+    def move_packet(self, timed: bool, stamp: int = 0, apart: int = 0) -> bytes:
+        """`apart`: tiles between where it is and where it is said to be."""
         if timed:
-            return struct.pack("<BBihhI", 14, 1, self.id, self.x, self.y, stamp)
-        return struct.pack("<BBihh", 10, 1, self.id, self.x, self.y)
+            return struct.pack("<BBihhI", 14, 1, self.id, self.x + apart, self.y, stamp)
+        return struct.pack("<BBihh", 10, 1, self.id, self.x + apart, self.y)
 
     def reset(self) -> None:
         """End the connection with a reset."""
@@ -99,6 +115,7 @@ class ChessServer:
         self._random = Random(seed)
         self._loop = asyncio.new_event_loop()
         self._stalled = False
+        self._late: deque[tuple[Player, bytes]] = deque()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -164,7 +181,7 @@ class ChessServer:
         player.id = 1000 if faults.same_id else 1000 + self.logins
         player.x, player.y = self._random.randrange(SIZE), self._random.randrange(SIZE)
         welcome = struct.pack("<BBihhhhi", 18, 0, player.id, player.x, player.y, 100, 1, 0)
-        world = b"".join(other.enter_packet() for other in self.online)
+        world = b"".join(other.enter_packet(9 if faults.enter_elsewhere else 0) for other in self.online)
         if faults.world_first:
             player.send(world + player.enter_packet().replace(struct.pack("<i", player.id), struct.pack("<i", 7)) + welcome)
         else:
@@ -193,9 +210,15 @@ class ChessServer:
         dx, dy = STEPS[body[0]]
         jump = 5 if self._turn(faults.jump) else 1
         x, y = player.x + jump * dx, player.y + jump * dy
-        if jump > 1 or (0 <= x < SIZE and 0 <= y < SIZE):
+        stays = (player.x, player.y)
+        if faults.stand_still:
+            pass
+        elif jump > 1 or (0 <= x < SIZE and 0 <= y < SIZE):
             player.x, player.y = x, y
-            self._tell_others(player, stamp if faults.stamp_moves else 0)
+            if not self._turn(faults.drop_fanout):
+                self._tell_others(player, stamp if faults.stamp_moves else 0, 7 * SIZE if self._turn(faults.lie_fanout) else 0)
+        if faults.tell_refused:
+            player.x, player.y = stays
         answer = player.move_packet(player.timed, stamp)
         if self._turn(faults.answer_as_stranger):
             answer = answer[:2] + struct.pack("<i", 4711) + answer[6:]
@@ -208,7 +231,7 @@ class ChessServer:
         if not self._turn(faults.drop_answer):
             self._answer(player, answer * (2 if self._turn(faults.answer_twice) else 1))
         if self._turn(faults.relocate):
-            player.x, player.y = 50, 50 + self.moves % 40
+            player.x, player.y = 50 + (player.x == 50), 50 + self.moves % 40
             player.send(player.move_packet(player.timed))
             self._tell_others(player, 0)
 
@@ -219,10 +242,29 @@ class ChessServer:
         player.send(answer + b"".join(player.held_back))
         player.held_back.clear()
 
-    def _tell_others(self, player: Player, stamp: int) -> None:
+    def _tell_others(self, player: Player, stamp: int, apart: int = 0) -> None:
+        """Of a move. `apart`: and lie about where it led."""
+        late, ticks = self.faults.tell_late, self.faults.tell_at_ticks
         for other in self.online:
-            if other is not player:
-                other.send(player.move_packet(other.timed, stamp))
+            if other is player:
+                continue
+            if ticks:
+                self._loop.call_later(ticks, self._tell_place, player, other)
+            elif late:
+                self._late.append((other, player.move_packet(other.timed, stamp, apart)))
+                self._loop.call_later(late, self._tell_next)
+            else:
+                other.send(player.move_packet(other.timed, stamp, apart))
+
+    def _tell_next(self) -> None:
+        # In order: of two that are due at the same time, by a coarse clock, the loop takes either one first.
+        other, packet = self._late.popleft()
+        if other.online:
+            other.send(packet)
+
+    def _tell_place(self, player: Player, other: Player) -> None:
+        if player.online and other.online:
+            other.send(player.move_packet(other.timed))
 
     def _turn(self, every: int) -> bool:
         return bool(every) and self.moves % every == 0

@@ -35,7 +35,7 @@ class LimitedServer(ChessServer):
         super()._login(player)
         self.online = [*others, *self.online]
 
-    def _tell_others(self, player: Player, stamp: int) -> None:
+    def _tell_others(self, player: Player, stamp: int, apart: int = 0) -> None:
         pass
 
     def _answer(self, player: Player, answer: bytes) -> None:

@@ -9,9 +9,12 @@ from random import Random
 
 import pytest
 from chess_server import ChessServer, Faults, Player
+from limited_server import LimitedServer
 from playing import Play
 
 from iocp.load.chess import chess
+from iocp.load.lines import report_lines
+from iocp.load.page import page_data
 from iocp.load.report import HELD, MISSED
 
 
@@ -128,6 +131,14 @@ def test_players_who_are_due_all_the_time_are_cut(play: Play) -> None:
     # Closed over moves that it had not read, a connection is reset, and what it was told last is lost with that.
     cut = {name: count for name, count in report.errors.items() if name.startswith(("closed by", "reset by"))}
     assert sum(cut.values()) == 8, report.errors
+
+
+def test_two_load_tools_on_one_server_are_told_how_to_keep_apart(play: Play) -> None:
+    with LimitedServer(faults=Faults(after_login=cut_in_the_middle)) as server:
+        report = play(server.port, first_player=100, duration=5.0)
+    assert sorted(server.names) == [b"p100", b"p101", b"p102", b"p103"]
+    assert "closed by the server in the middle (does another load tool" in "\n".join(report_lines(report))
+    assert any("--first-player" in fault["example"] for fault in page_data(report)["faults"])
 
 
 def test_refused_login_is_told_with_the_server_s_words(play: Play) -> None:

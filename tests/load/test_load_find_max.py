@@ -142,6 +142,17 @@ def test_capacity_of_a_server_is_found(play: Play) -> None:
         assert step.totals.course_delay >= 0 and step.totals.figures.sent > 0
 
 
+def test_players_who_are_on_their_way_back_are_not_missing(play: Play) -> None:
+    with LimitedServer() as server:
+        wanted = FindMax(OBJECTIVES, start=10, limit=10, hold=0.8, confirm_hold=0.8, settle=0.0, confirmations=1)
+        report = play(server.port, clients=10, rate=20, find_max=wanted, churn=20.0)
+    assert report.find_max is not None
+    assert report.find_max.held == 10, report.find_max.sentence()
+    steps = [step.totals for step in report.find_max.steps]
+    assert min(snapshot.playing for totals in steps for snapshot in totals.snapshots if snapshot.phase == "hold") < 8
+    assert all(totals.present == 10 for totals in steps)
+
+
 def test_server_that_holds_nothing_is_a_missed_objective(play: Play) -> None:
     with LimitedServer(0) as server:
         report = play(server.port, clients=50, rate=20, find_max=FindMax(OBJECTIVES, start=5, limit=50, **QUICK))

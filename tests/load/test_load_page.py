@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 from collections import Counter
-from dataclasses import replace
+from dataclasses import fields, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,13 @@ pytest.importorskip("hdrh")
 
 from figures import faulty, report, snapshots
 
+from iocp.framing import Framing
+from iocp.load.chess import chess
+from iocp.load.echo import echo
+from iocp.load.lines import report_lines
 from iocp.load.page import curve, grouped, page, page_data, write_page
 from iocp.load.report import Report
-from iocp.load.settings import Stage
+from iocp.load.settings import Settings, Stage
 from iocp.load.snapshot import Figures
 from iocp.load.summary import summary
 from iocp.load.times import Times
@@ -208,6 +212,42 @@ def test_stages_are_a_table() -> None:
     data = page_data(report(found, stages=(Stage(500, 5.0), Stage(1000, 5.0))))
     assert [(row["clients"], row["kind"], row["result"]) for row in data["steps"]["rows"]] == [(500, "5 s", "held"), (1000, "5 s", "held")]
     assert data["parameters"]["stages"] == "500 for 5 s, 1000 for 5 s"
+
+
+def test_all_that_was_asked_for_is_in_the_page_and_in_the_json() -> None:
+    """Also what the options of a scenario made of its protocol."""
+    asked = report(
+        snapshots(3), protocol=chess(timed=False, teleport=True, spot=(50, 60)), sources=("127.0.0.2", "127.0.0.3"), first_player=7,
+        stages=(Stage(500, 5.0), Stage(1000, 5.0)), timeout=3.0, lateness_limit=0.02, window=4,
+    )  # fmt: skip
+    shown = page_data(asked)["parameters"]
+    assert {"hot spot": "50,60", "answers": "known by their order", "sources": "127.0.0.2, 127.0.0.3", "first player": "7",
+            "stages": "500 for 5 s, 1000 for 5 s", "timeout": "3 s", "lateness limit": "0.02 s", "window": "4"}.items() <= shown.items()  # fmt: skip
+    assert "after its login" in shown["teleport"]
+    told = json.loads(json.dumps(asked.as_json()))
+    assert set(told["settings"]) >= {field.name for field in fields(Settings)}
+    assert told["settings"]["stages"] == [{"clients": 500, "seconds": 5.0}, {"clients": 1000, "seconds": 5.0}]
+    assert told["settings"]["protocol_hot_spot"] == "50,60" and told["settings"]["timeout"] == 3.0
+    assert {"processor", "system", "Python", "pyiocp"} <= set(told["machine"])
+    # What an echo is made of.
+    echoes = page_data(report(snapshots(3), protocol=echo(64, Framing(4, "big", False))))["parameters"]
+    assert echoes["packets"] == "64 bytes each" and echoes["framing"].startswith("length of 4 bytes, big endian, itself not counted")
+
+
+def test_moves_that_led_nowhere_and_those_without_a_time_are_told_in_words() -> None:
+    found = snapshots()
+    for snapshot in found:
+        snapshot.measured.blocked = snapshot.measured.answered // 4
+    found[-1].fanout_unmatched = 321
+    made = report(found)
+    text = "\n".join(report_lines(made))
+    assert "blocked: 25.0% of the answered moves led nowhere" in text
+    assert "321 moves without a time" in text
+    assert "25.0% of the moves led nowhere" in " ".join(summary(made).sentences)
+    assert page_data(made)["totals"]["fanout_unmatched"] == 321
+    for snapshot in found:
+        snapshot.measured.blocked = snapshot.measured.answered
+    assert "No move led anywhere" in " ".join(summary(report(found)).sentences)
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium")

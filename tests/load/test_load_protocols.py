@@ -32,7 +32,7 @@ def test_packets_of_the_server_lie_where_the_game_puts_them(layout: game.Layout)
     (packet,) = [packet for packet in chess().packets if packet.type == layout.type and packet.size == layout.size]
     assert packet.id == where["id"]
     for name in ("x", "y"):
-        assert getattr(packet, name) in (None, where[name]) if name in where else getattr(packet, name) is None
+        assert getattr(packet, name) == where.get(name)
     assert packet.stamp == where.get("move_time")
 
 

@@ -54,6 +54,15 @@ def test_what_is_unanswered_at_the_end_of_a_stage_counts_with_its_age(play: Play
     assert report.errors == {} and report.violations == {}
 
 
+def test_players_who_had_left_come_back_only_as_far_as_the_next_stage_wants_them(play: Play) -> None:
+    """Those of the first stage who are away at its end are not back before the second one, which is to have four."""
+    with LimitedServer() as server:
+        report = play(server.port, clients=12, rate=10, stages=(Stage(12, 0.8), Stage(4, 1.6)), churn=15.0)
+    assert sum(snapshot.churned for snapshot in report.snapshots if snapshot.stage == 0) >= 6
+    assert max(snapshot.playing for snapshot in report.snapshots if snapshot.stage == 1 and snapshot.phase == "hold") <= 4
+    assert (report.errors, report.violations) == ({}, {})
+
+
 def test_interrupted_stages_are_a_report_of_those_there_were(play: Play) -> None:
     def during(run: Run) -> None:
         if run.history[-1].stage == 1 and run.history[-1].phase == "hold":

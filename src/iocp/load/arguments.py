@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from ..argument import number, whole
-from .settings import MAX_CLIENTS, MAX_PROCESSES, Stage
+from .settings import MAX_CLIENTS, MAX_FIRST_PLAYER, MAX_PROCESSES, Stage
 
 _EXAMPLES: Final = """examples:
   iocp-load chess --port 3500 --clients 500 --duration 10
@@ -83,6 +83,14 @@ def _common(parser: argparse.ArgumentParser, rate: str) -> None:
         default=1,
         metavar="P",
         help="generators that share the players, each with a processor's worth of sending (default %(default)s)",
+    )
+    parser.add_argument(
+        "--first-player",
+        type=whole(0, MAX_FIRST_PLAYER),
+        default=0,
+        metavar="N",
+        help="number of the first player, which is in its name: for a second load tool on the same server, where players of one name"
+        " throw each other out (default %(default)s)",
     )
     parser.add_argument("--churn", type=_per_second, default=0.0, metavar="N/s", help="players per second that leave and come back")
     parser.add_argument("--slo", default="", metavar="LIMITS", help="objectives, such as p99=100ms,errors=0,violations=0")

@@ -14,7 +14,7 @@ _PACKETS = (
     Packet("welcome", type=0, size=18, id=_ID, x=_X, y=_Y),
     Packet("move", type=1, size=14, id=_ID, x=_X, y=_Y, stamp=Field(10, 4)),
     Packet("move", type=1, size=10, id=_ID, x=_X, y=_Y),
-    Packet("enter", type=2, size=21, id=_ID),
+    Packet("enter", type=2, size=21, id=_ID, x=Field(17, 2), y=Field(19, 2)),
     Packet("leave", type=3, size=6, id=_ID),
     # Only those who have shown that they know them are sent these: a player that teleports.
     Packet("ignored", type=4, size=(3, 127)),

@@ -197,6 +197,7 @@ def _read(options: argparse.Namespace) -> tuple[tuple[Objective, ...], Settings]
         churn=options.churn,
         lateness_limit=options.lateness / 1000,
         processes=options.processes,
+        first_player=options.first_player,
     )
     if options.find_max:
         return objectives, _find_max(options, settings, objectives)

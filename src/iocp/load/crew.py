@@ -103,6 +103,7 @@ class Crew:
             waiting=-1 if any(status.waiting < 0 for status in found) else sum(status.waiting for status in found),
             measured_waiting=sum(status.measured_waiting for status in found),
             oldest=max(status.oldest for status in found),
+            stale=-1 if any(status.stale < 0 for status in found) else sum(status.stale for status in found),
         )
 
     def report(self) -> Snapshot | None:

@@ -12,6 +12,8 @@ UNANSWERED: Final = "not answered"
 REFUSED: Final = "login refused"
 SKIPPED: Final = "not sent, since thousands before were not answered"
 
+_CLOSED: Final = "closed by the server in the middle"
+_RESET: Final = "reset by the server in the middle"
 _NO_ADDRESS: Final = (errno.EADDRNOTAVAIL, errno.EADDRINUSE, 10048, 10049)
 _ENDS: Final = {
     Reason.CONNECT_TIMEOUT: "connecting timed out",
@@ -42,6 +44,13 @@ def name_of_end(session: Session, reason: Reason, playing: bool) -> str | None:
     return f"ended with {reason.name}" + (f": {session.error}" if session.error else "")
 
 
+def hint(name: str) -> str:
+    """What may be behind an error, and what to do then; "" where its name says all."""
+    if name in (_CLOSED, _RESET):
+        return "does another load tool play there under the same names? Give one of them --first-player"
+    return ""
+
+
 _SENTENCES: Final = {
     "entered twice": "was told that {id} enters, who was in sight already",
     "moved unseen": "was told that {id} moves to {x},{y}, who never entered",
@@ -57,20 +66,23 @@ _SENTENCES: Final = {
     "welcomed twice": "was told twice that its login is accepted",
     "id given twice": "got the id that player {x}, who is online, has",
     "wrong echo": "got back what it did not send",
+    "told elsewhere": "was told that {id} is at {x},{y}, where that one has not been: it is at {from_x},{from_y}",
+    "stale in sight": "was told last that {id} is at {x},{y}, but by the answers of that one itself it is at {from_x},{from_y}",
     "malformed": "got a packet of no known type and size",
     "refused": "was refused at the login",
 }
 
 
 def sentence(name: str, example: dict[str, Any]) -> str:
-    """An example of a violation, as a sentence with the packet that made it."""
+    """An example of a violation, as a sentence, with the packet that made it if it was one packet."""
     packet: bytes = example["packet"]
     shown = packet[:32].hex(" ") + (" ..." if example["size"] > 32 else "")
     text = _SENTENCES[name].format(**example)
     own = f" (id {example['own_id']})" if example["own_id"] != -(2**31) else ""
     if name == "refused" and (words := _words_at_the_end(packet)):
         text += f": {words!r}"
-    return f"player {example['player']}{own} {text}; packet of {example['size']} bytes: {shown}"
+    by = f"; packet of {example['size']} bytes: {shown}" if example["size"] else ""
+    return f"player {example['player']}{own} {text}{by}"
 
 
 def _words_at_the_end(packet: bytes) -> str:

@@ -53,6 +53,8 @@ class Status(NamedTuple):
     """... of those planned in the measured window."""
     oldest: float = 0.0
     """Seconds since the plan of the one that waits the longest."""
+    stale: int = -1
+    """How many in sight of players were last seen where they are not; -1: not counted since the last order."""
 
 
 Told = Status | Snapshot | BaseException
@@ -91,12 +93,17 @@ class Generator(Handler):
         self._errors: Counter[str] = Counter()
         self._login_ends: deque[tuple[float, Session]] = deque()
         self._returns: deque[tuple[float, int]] = deque()
+        """Players that have left to come back: when, and who."""
+        self._returning: set[int] = set()
+        """... and are on their way back."""
         self._from = self._until = 0.0
         self._last: dict[str, Any] = {}
         """The counters at the last snapshot."""
         self._watching = False
         self._watched = 0.0
         self._waiting = (-1, -1, 0.0)
+        self._comparing = False
+        self._stale = -1
 
     @property
     def backend(self) -> str:
@@ -139,14 +146,16 @@ class Generator(Handler):
         self._agenda_began = at
         self._agenda_rate = None if rate is None else rate / settings.processes
         self._agenda_done = 0
+        self._returns.clear()  # they are among those, as far as they are still wanted
 
     def _measure(self, begin: float, until: float) -> None:
         self._from, self._until, self._churned_in_window = begin, until, 0
         self._crowd.measure(begin, until)
 
     def _end(self, at: float) -> None:
-        """Plan no sends from then on."""
+        """Plan no sends from then on, and let nobody come any more."""
         self._crowd.end(at)
+        self._agenda = deque(index for index in self._agenda if index >= self._wanted)
 
     def _close(self, end: bool) -> None:
         """Measure no longer what is planned from now on; `end`: and plan no more."""
@@ -160,18 +169,30 @@ class Generator(Handler):
         """Count from now on what is unanswered."""
         self._watching, self._watched = on, 0.0
 
+    def _compare(self, on: bool) -> None:
+        """Count from now on who was last seen where it is not: for when nobody moves any more."""
+        self._comparing, self._watched = on, 0.0
+
+    def _resume(self) -> None:
+        """Plan sends again."""
+        self._crowd.resume()
+
     def _report(self, phase: Phase, stage: int) -> None:
         self._said(self._snapshot(phase, stage))
 
-    def _settle(self, stage: int) -> None:
-        """Close the window, and report it; players go on."""
+    def _settle(self, stage: int, accuse: bool) -> None:
+        """Close the window, and report it; players go on. `accuse`: who is seen where it is not by now is a violation."""
+        if accuse:
+            self._crowd.stale(True)
         pending = self._crowd.settle()
         snapshot = self._snapshot("drain", stage)
         snapshot.measured.pending = pending
         self._said(snapshot)
 
-    def _finish(self, stage: int) -> None:
-        """Close the window for good: what is unanswered was never answered."""
+    def _finish(self, stage: int, accuse: bool) -> None:
+        """Close the window for good: what is unanswered was never answered. `accuse`: and who is seen where it is not will be for ever."""
+        if accuse:
+            self._crowd.stale(True)
         self._crowd.give_up()
         self._said(self._snapshot("drain", stage))
 
@@ -186,6 +207,8 @@ class Generator(Handler):
                 "close": self._close,
                 "end": self._end,
                 "watch": self._watch_answers,
+                "compare": self._compare,
+                "resume": self._resume,
                 "report": self._report,
                 "settle": self._settle,
                 "finish": self._finish,
@@ -193,6 +216,7 @@ class Generator(Handler):
             orders[order](*arguments)
             self._orders += 1
             self._waiting = (-1, -1, 0.0)
+            self._stale = -1
         except BaseException as error:
             self._fail(error)
 
@@ -216,6 +240,7 @@ class Generator(Handler):
             self._errors[name] += 1
         self._crowd.part(session, name is not None)
         self._leaving.discard(number)
+        self._returning.discard(number)
         if self._sessions.get(number) is session:
             del self._sessions[number]
 
@@ -239,9 +264,11 @@ class Generator(Handler):
         if self._watching and now >= self._watched + _WATCH:
             self._watched = now
             self._waiting = self._crowd.waiting()
+            if self._comparing:
+                self._stale = self._crowd.stale(False)
         settled = not self._agenda and not self._leaving and len(self._sessions) == playing
         connected = len(self._sessions) + len(self._returns)
-        self._said(Status(self._orders, settled, connected, playing, self._crowd.counts()["packets"], *self._waiting))
+        self._said(Status(self._orders, settled, connected, playing, self._crowd.counts()["packets"], *self._waiting, self._stale))
 
     def _number(self, index: int) -> int:
         """Of one's own player `index`: those of all processes are numbered in turn, so that they are without gaps at any count."""
@@ -288,6 +315,7 @@ class Generator(Handler):
             number = self._returns.popleft()[1]
             if number not in self._sessions:
                 self._started += 1
+                self._returning.add(number)
                 self._connect(number)
         rate = self._settings.churn / self._settings.processes
         for _ in range(int((now - self._from) * rate) - self._churned_in_window):
@@ -297,6 +325,12 @@ class Generator(Handler):
                 self._churned += 1
                 self._sessions[number].close()
                 self._returns.append((now + 1.0, number))
+
+    def _away(self) -> int:
+        """How many players have left to come back, and are not back yet."""
+        self._returning = {number for number in self._returning if not self._crowd.playing(number)}
+        # Who has just been told to leave still plays.
+        return len(self._returning) + sum(number not in self._sessions for _, number in self._returns)
 
     def _count_from_now(self) -> None:
         # Not before: the processor time is that of the worker, which alone can ask for it.
@@ -334,6 +368,7 @@ class Generator(Handler):
             phase=phase,
             stage=stage,
             playing=after["playing"],
+            returning=self._away(),
             errors=errors,
             violations=violations,
             examples={name: sentence(name, example) for name, example in examples.items()} if wanted else {},

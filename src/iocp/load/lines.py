@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from .findings import hint
 from .snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -85,6 +86,11 @@ def report_lines(report: Report) -> list[str]:
         lines.append("  seen by others      " + _row(report.fanout))
     if figures.lateness.total:
         lines.append("  generator's lateness" + _row(report.lateness))
+    if report.fanout_unmatched:
+        why = "no new send led there: told again, teleports, the server's own"
+        lines.append(f"  seen by others: {report.fanout_unmatched:,} moves without a time ({why})")
+    if figures.blocked:
+        lines.append(f"  blocked: {report.blocked_share:.1%} of the answered moves led nowhere (a wall, an obstacle, too soon)")
     if figures.answered:
         lines.append(f"  course's delay figure: {report.course_delay} ms")
     per_packet = report.microseconds_per_packet
@@ -121,7 +127,7 @@ def _fault_lines(report: Report) -> list[str]:
 
 
 def _named(errors: Counter[str], violations: Counter[str], examples: dict[str, str]) -> list[str]:
-    lines = [f"  error: {count:,} x {name}" for name, count in errors.most_common()]
+    lines = [f"  error: {count:,} x {name}" + (f" ({hint(name)})" if hint(name) else "") for name, count in errors.most_common()]
     return lines + [f"  violation: {count:,} x {name}: {examples.get(name, '')}" for name, count in violations.most_common()]
 
 

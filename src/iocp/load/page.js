@@ -100,6 +100,11 @@ function charts() {
   if (series.others.p50.some(value => value !== null))
     timeChart("others-chart", "latency", "ms", latencyLines(series.others), { log: true, height: 280, limit: limitOf("fanout_p99") });
   else hide("others-part");
+  if (totals.fanout_unmatched) {
+    at("others-note").hidden = false;
+    at("others-note").textContent = `${digits(totals.fanout_unmatched)} moves that others were told of have no time and are not in ` +
+      "these figures, since no new send of the mover led there: it was told again where it stands, it teleported, or the server moved it.";
+  }
   timeChart("throughput-chart", "packets per second", "rate", [["received", series.received, "c1"], ["sent", series.sent, "c2"]]);
   timeChart("connections-chart", "players", "count", [["players", series.playing, "c1"]], { height: 180 });
   timeChart("processor-chart", "processor time", "percent",

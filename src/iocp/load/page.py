@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from .density import COLOURS, Extent
-from .machine import machine_facts
+from .findings import hint
 from .snapshot import Figures, Snapshot
 from .summary import summary
 from .times import Times
@@ -75,7 +75,7 @@ def page_data(report: Report) -> dict[str, Any]:
         "steps": _steps(report),
         "faults": _faults(report),
         "parameters": _parameters(report),
-        "machine": machine_facts() | {"backend": report.outcome.backend, "server": _server(report.snapshots)},
+        "machine": found["machine"] | {"backend": report.outcome.backend, "server": _server(report.snapshots)},
     }  # fmt: skip
 
 
@@ -220,7 +220,7 @@ def _steps(report: Report) -> dict[str, Any]:
 def _faults(report: Report) -> list[dict[str, Any]]:
     examples = report.outcome.examples
     found = [("violation", name, count, examples.get(name, "")) for name, count in report.violations.most_common()]
-    found += [("error", name, count, "") for name, count in report.errors.most_common(_MOST_FAULTS)]
+    found += [("error", name, count, hint(name)) for name, count in report.errors.most_common(_MOST_FAULTS)]
     found += [("example", name, 0, text) for name, text in examples.items() if name not in report.violations]
     return [
         {"kind": kind, "name": _clean(name), "count": count, "example": _clean(text)} for kind, name, count, text in found
@@ -233,21 +233,21 @@ def _clean(text: str) -> str:
 
 def _parameters(report: Report) -> dict[str, str]:
     """All that the run was asked to do, as text."""
-    settings = report.settings
     found = {}
-    for name, value in vars(settings).items():
-        if name == "protocol":
-            found[name] = _clean(settings.protocol.name)
-        elif name == "stages":
-            found[name] = ", ".join(f"{stage.clients} for {stage.seconds:g} s" for stage in settings.stages)
-        elif name == "find_max" and settings.find_max is not None:
-            wanted = vars(settings.find_max)
-            found["search"] = ", ".join(f"{part.replace('_', ' ')} {wanted[part]:g}" for part in wanted if part != "objectives")
-        elif value is not None and value != ():
-            text = f"{value:g}" if isinstance(value, float) else str(value)
-            found[name.replace("_", " ")] = _clean(text) + _UNITS.get(name, "")
+    for name, value in report.settings.parameters().items():
+        if name == "stages":
+            text = ", ".join(f"{stage['clients']} for {stage['seconds']:g} s" for stage in value)
+        elif name == "find_max":
+            name = "search"
+            text = ", ".join(f"{part.replace('_', ' ')} {limit:g}" for part, limit in (value or {}).items() if part != "objectives")
+        elif value is None or value == []:
+            continue
+        else:
+            text = f"{value:g}" if isinstance(value, float) else ", ".join(value) if isinstance(value, list) else str(value)
+            text = _clean(text) + _UNITS.get(name, "")
+        found[name.removeprefix("protocol_").replace("_", " ")] = text
     found["objectives"] = ", ".join(str(verdict.objective) for verdict in report.verdicts)
-    return {name: value for name, value in found.items() if value}
+    return {name: text for name, text in found.items() if text}
 
 
 def _server(snapshots: Sequence[Snapshot]) -> str:

@@ -65,8 +65,9 @@ class Packet:
             - "welcome": the login is accepted; `id`, `x` and `y` are the player's own.
             - "refused": the login is not; the text (UTF-8) that the packet ends with, if any, is shown.
             - "move": a position. With the player's own id, or without an `id` field, it is the answer to what it sent:
-              matched by `stamp`, or in order without one. With another's id: that one moved, and `stamp` must be 0.
-            - "enter": another comes into sight: `id`. Only who has entered may move and leave.
+              matched by `stamp`, or in order without one. With another's id: that one moved, and `stamp` must be 0. With `x` and `y`
+              both are compared: where others are told that a player is, against its own answers.
+            - "enter": another comes into sight: `id`, and `x` and `y` if the packet says where. Only who has entered may move and leave.
             - "leave": another goes out of sight: `id`.
             - "echo": what the player sent comes back unchanged.
             - "ignored": known and of no interest.
@@ -121,6 +122,22 @@ class Protocol:
     stamp: Field | None = None
     steps: tuple[Step, ...] = ()
     spot: tuple[int, int] | None = None
+
+    def parameters(self) -> dict[str, str]:
+        """What is played, in words for a report: whatever can differ between two runs of one protocol."""
+        framing = self.framing
+        order = "byte" if framing.length_bytes == 1 else f"bytes, {framing.byteorder} endian"
+        found = {
+            "packets": f"{len(self.move)} bytes each",
+            "answers": f"known by a number of {self.stamp.size} bytes" if self.stamp else "known by their order",
+            "framing": f"length of {framing.length_bytes} {order}, {'itself' if framing.counts_header else 'itself not'} counted,"
+            f" packets of at most {framing.max_size:,} bytes",
+        }
+        if self.teleport:
+            found["teleport"] = "each player once, after its login"
+        if self.spot is not None:
+            found["hot spot"] = f"{self.spot[0]},{self.spot[1]}"
+        return found
 
     def crowd(self, *, seed: int, interval: float, window: int) -> Crowd:
         """Players of this protocol, in native code. Raises ValueError or TypeError naming what is wrong with it."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from .._version import __version__
 from .findmax import FindMaxReport
+from .machine import machine_facts
 from .objective import Objective
 from .run import Outcome
 from .settings import Settings, Stage
@@ -91,6 +92,11 @@ class Report(Totals):
         """Of the command. A run that proves nothing does not miss an objective either."""
         return INVALID if self.invalid else HELD if self.held else MISSED
 
+    @property
+    def fanout_unmatched(self) -> int:
+        """Moves of others that are in no figure: no new send of theirs led there."""
+        return sum(snapshot.fanout_unmatched for snapshot in self.snapshots)
+
     def as_json(self) -> dict[str, Any]:
         """For `--json`: the names that other programs rely on, then the rest. Times in milliseconds unless the name says more."""
         settings, outcome, figures = self.settings, self.outcome, self.figures
@@ -115,11 +121,12 @@ class Report(Totals):
                 for verdict in self.verdicts
             ],
             "answered": figures.answered,
+            "blocked": figures.blocked,
             "unanswered": figures.unanswered + figures.pending,
             "skipped": figures.skipped,
             "fanout_ms": self.fanout,
             "fanout_measured": figures.fanout.total,
-            "fanout_unmatched": sum(snapshot.fanout_unmatched for snapshot in self.snapshots),
+            "fanout_unmatched": self.fanout_unmatched,
             "course_delay_ms": self.course_delay,
             "lateness_ms": self.lateness,
             "errors_by_name": dict(self.errors.most_common()),
@@ -136,17 +143,8 @@ class Report(Totals):
                 "cpu_share": round(self.cpu_share, 4),
                 "microseconds_per_packet": self.microseconds_per_packet,
             },
-            "settings": {
-                "protocol": settings.protocol.name,
-                "host": settings.host,
-                "port": settings.port,
-                "rate": settings.rate,
-                "window": settings.window,
-                "duration": settings.duration,
-                "ramp": settings.ramp,
-                "seed": settings.seed,
-                "churn": settings.churn,
-            },
+            "settings": settings.parameters(),
+            "machine": machine_facts(),
             "stages": [
                 {"clients": stage.clients, "seconds": stage.seconds, **totals.as_json()} for stage, totals in self.stages
             ],

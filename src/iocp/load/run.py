@@ -12,7 +12,7 @@ which does nothing for each packet. `stop()` may be called on any thread and in 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -29,7 +29,8 @@ _LEAD: Final = 0.05
 """Seconds between an order and the time that it names: until then all have it. A window that had begun before the order came would
 have answers to sends that it does not have."""
 _LONGEST_DRAIN: Final = 5.0
-"""Seconds that unanswered sends are waited for at the end; what has not come then counts with its age."""
+"""Seconds that unanswered sends are waited for at the end; what has not come then counts with its age. So long again all have to be told
+where the others are: a server may tell of crowds at ticks."""
 _LONGEST_RECOVERY: Final = 30.0
 """Seconds for a server that failed a step to answer what it owes, before the next one."""
 _QUIET: Final = 0.05
@@ -127,7 +128,7 @@ class Run:
         while step is not None:
             yield from self._come(step.clients, fresh=step.fresh)
             yield from self._wait_seconds(wanted.settle if self._most_in_stage else 0.0)
-            yield from self._hold(wanted.hold if step.kind == "probe" else wanted.confirm_hold, last=False)
+            yield from self._hold(wanted.hold if step.kind == "probe" else wanted.confirm_hold, last=False, pause=True)
             found = self.totals(self._stage)
             judgement = judged(found, step)
             search.record(step, judgement)
@@ -142,7 +143,7 @@ class Run:
                 yield from self._back_off(search.held or 0)
         self._is_ending = True
         yield from self._order("end", clock())
-        yield from self._finish()
+        yield from self._finish(False)
 
     def totals(self, stage: int) -> Totals:
         """What the snapshots of one stage came to, with the search's objectives."""
@@ -171,28 +172,35 @@ class Run:
         yield from self._order("players", clients, at, self.settings.ramp)
         yield from self._until(lambda status: status.settled)
 
-    def _hold(self, seconds: float, *, last: bool) -> Iterator[Snapshot]:
+    def _hold(self, seconds: float, *, last: bool, pause: bool = False) -> Iterator[Snapshot]:
+        """Measure. `pause`: players stop behind it, so that what they see can be compared with where they are, and then go on."""
         yield from self._report()
         self._phase = "hold"
         begin = clock() + _LEAD
         self._hold_began, self._hold_ends = begin, begin + seconds
         self.crew.tell("measure", begin, self._hold_ends)
-        if last:
+        if last or pause:
             self.crew.tell("end", self._hold_ends)
         yield from self._until(lambda status: status.connected == 0 or clock() >= self._hold_ends)
         if clock() < self._hold_ends:
             self._outcome.ended_early = last
-            self._close_window(end=last)
+            self._close_window(end=last or pause)
         yield from self._report_window()
         self._is_ending = last
         if last:
-            yield from self._drain_all()
-            yield from self._finish()
+            yield from self._finish((yield from self._drain_all()))
+        elif pause:
+            yield from self._settle((yield from self._drain_all(quiet=False)))
+            yield from self._order("resume")
         else:
             yield from self._drain_window()
+            yield from self._settle(False)
 
-    def _drain_all(self) -> Iterator[Snapshot]:
-        """All answers are here, and what others were told of the last moves as well; or it took too long."""
+    def _drain_all(self, *, quiet: bool = True) -> Generator[Snapshot, None, bool]:
+        """All answers are here (`quiet`: and nothing else comes any more), and all see the others where they are; or it took too long.
+
+        Returns whether somebody is not seen where it is.
+        """
         self._phase = "drain"
         packets, since = -1, clock()
 
@@ -200,10 +208,16 @@ class Run:
             nonlocal packets, since
             if status.packets != packets:
                 packets, since = status.packets, clock()
-            return status.waiting == 0 and clock() - since >= _QUIET
+            return status.waiting == 0 and (not quiet or clock() - since >= _QUIET)
 
         yield from self._order("watch", True)
         yield from self._until(is_drained, self._longest_drain)
+        # At one moment at least: the server may move somebody at any time, and one of two hears of that first.
+        yield from self._order("compare", True)
+        agree = yield from self._until(lambda status: status.stale == 0, self._longest_drain)
+        self.crew.tell("compare", False)
+        self.crew.tell("watch", False)
+        return not agree
 
     def _drain_window(self) -> Iterator[Snapshot]:
         """The same of the window alone, while players go on."""
@@ -211,7 +225,10 @@ class Run:
         yield from self._order("watch", True)
         yield from self._until(lambda status: status.waiting >= 0 and status.measured_waiting == 0, self._longest_drain)
         self.crew.tell("watch", False)
-        self.crew.tell("settle", self._stage)
+
+    def _settle(self, accuse: bool) -> Iterator[Snapshot]:
+        """The window is over, the run is not. `accuse`: see Generator."""
+        self.crew.tell("settle", self._stage, accuse)
         self._unreported += 1
         self._hold_ends = 0.0
         yield from self._until(lambda status: self._unreported == 0)
@@ -232,16 +249,15 @@ class Run:
         if self._stage >= 0:
             self.crew.tell("players", self._wanted, math.inf, None)  # nobody else comes
             yield from self._order("end", now)
-            yield from self._drain_all()
-            yield from self._finish()
+            yield from self._finish((yield from self._drain_all()))
 
     def _close_window(self, *, end: bool) -> None:
         """Now, and not when it would have ended: what was planned until now is measured. `end`: and no more is planned."""
         self._hold_ends = max(clock(), self._hold_began)
         self.crew.tell("close", end)
 
-    def _finish(self) -> Iterator[Snapshot]:
-        self.crew.tell("finish", self._stage)
+    def _finish(self, accuse: bool) -> Iterator[Snapshot]:
+        self.crew.tell("finish", self._stage, accuse)
         self._unreported += 1
         yield from self._until(lambda status: self._unreported == 0)
 
@@ -271,8 +287,8 @@ class Run:
         ends = clock() + seconds
         yield from self._until(lambda status: clock() >= ends)
 
-    def _until(self, is_so: Callable[[Status], bool], longest: float = math.inf) -> Iterator[Snapshot]:
-        """Wait until that is so, or for that many seconds. `is_so` is asked when all have obeyed all orders."""
+    def _until(self, is_so: Callable[[Status], bool], longest: float = math.inf) -> Generator[Snapshot, None, bool]:
+        """Wait until that is so, or for that many seconds; returns whether it is. `is_so` is asked when all have obeyed all orders."""
         ends = clock() + longest
         while True:
             self.crew.listen(0.05)
@@ -285,10 +301,10 @@ class Run:
                 self._most_in_stage = max(self._most_in_stage, status.playing)
                 self._outcome.most_playing = max(self._outcome.most_playing, status.playing)
                 if is_so(status):
-                    return
+                    return True
             now = clock()
             if now >= ends:
-                return
+                return False
             if self._began and now >= self._next_report and not self._unreported:
                 self._ask_for_report()
 
@@ -314,7 +330,7 @@ def judged(found: Totals, step: Step) -> Judgement:
     """What a step of the search came to. Of a late generator nothing is the server's failure."""
     if found.invalid:
         return "invalid"
-    return "held" if found.held and found.playing >= step.clients else "failed"
+    return "held" if found.held and found.present >= step.clients else "failed"
 
 
 def sentence_of(step: Step, judgement: Judgement, found: Totals) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from .objective import Objective
 from .protocol import Protocol
@@ -15,6 +15,7 @@ CLIENTS_PER_SOURCE: Final = 12_000
 """Connections from one address: Windows has 16,384 ports for them, Linux 28,232, and some are in TIME_WAIT."""
 MAX_CLIENTS: Final = 1_000_000
 MAX_PROCESSES: Final = 64
+MAX_FIRST_PLAYER: Final = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,8 @@ class Settings:
     processes: int = 1
     stages: tuple[Stage, ...] = ()
     find_max: FindMax | None = None
-    first_player: int = field(default=0)
-    """The number of the first player: other machines may have others."""
+    first_player: int = 0
+    """The number of the first player: another load tool on the same server has others."""
 
     def __post_init__(self) -> None:
         for name, least, most in (
@@ -120,6 +121,7 @@ class Settings:
             ("interval", 0.01, 1e6),
             ("lateness_limit", 0.001, 1e6),
             ("processes", 1, MAX_PROCESSES),
+            ("first_player", 0, MAX_FIRST_PLAYER),
         ):
             if not least <= getattr(self, name) <= most:
                 raise ValueError(f"{name} must be between {least:g} and {most:g}, not {getattr(self, name)!r}")
@@ -131,6 +133,19 @@ class Settings:
         most = self.find_max.limit if self.find_max else max((stage.clients for stage in self.stages), default=self.clients)
         if most > self.clients:
             raise ValueError(f"clients must be the most players there can be, {most}, not {self.clients}")
+
+    def parameters(self) -> dict[str, Any]:
+        """All that the run is asked to do, with the protocol's own parameters, as values that JSON has. Times are in seconds."""
+        own = {name: value for name, value in vars(self).items() if name not in ("protocol", "sources", "stages", "find_max")}
+        search = self.find_max
+        return {
+            "protocol": self.protocol.name,
+            **{f"protocol_{name.replace(' ', '_')}": text for name, text in self.protocol.parameters().items()},
+            **own,
+            "sources": list(self.sources),
+            "stages": [vars(stage) for stage in self.stages],
+            "find_max": None if search is None else {**vars(search), "objectives": [str(one) for one in search.objectives]},
+        }
 
     @property
     def plan(self) -> tuple[Stage, ...]:

@@ -20,6 +20,8 @@ class Figures:
 
     sent: int = 0
     answered: int = 0
+    blocked: int = 0
+    """Of the answered: moves after which the player stood where it had stood."""
     unanswered: int = 0
     """Given up: at the end, when the connection broke, or since later ones were answered."""
     skipped: int = 0
@@ -39,12 +41,13 @@ class Figures:
     def of(cls, read: dict[str, Any]) -> Figures:
         """From what the native generator reported."""
         times = {name: Times.of(read[name]) for name in ("planned", "raw", "fanout", "lateness")}
-        return cls(read["sent"], read["answered"], read["unanswered"], read["skipped"], 0, **times)
+        return cls(read["sent"], read["answered"], read["blocked"], read["unanswered"], read["skipped"], 0, **times)
 
     def __add__(self, other: Figures) -> Figures:
         return Figures(
             self.sent + other.sent,
             self.answered + other.answered,
+            self.blocked + other.blocked,
             self.unanswered + other.unanswered,
             self.skipped + other.skipped,
             self.pending + other.pending,
@@ -57,7 +60,7 @@ class Figures:
 
 @dataclass
 class Snapshot:
-    """One interval. Everything is what was added in it, but for `at`, `playing` and `course_delay`."""
+    """One interval. Everything is what was added in it, but for `at`, `playing`, `returning` and `course_delay`."""
 
     at: float
     """Seconds from the start of the run to the end of the interval."""
@@ -77,6 +80,8 @@ class Snapshot:
     """Connections begun."""
     churned: int = 0
     """Players that left, to come back."""
+    returning: int = 0
+    """... and were not back yet at its end."""
     packets: int = 0
     """Received, of all kinds."""
     received: int = 0
@@ -85,7 +90,7 @@ class Snapshot:
     relocated: int = 0
     """Players that the server put somewhere else of its own accord."""
     fanout_unmatched: int = 0
-    """Moves of others that no send of theirs explains: after a move that was refused, or made by the server."""
+    """Moves of others that are in no latency, since no new send of theirs led there: told again, teleported, moved by the server."""
     errors: Counter[str] = field(default_factory=Counter)
     violations: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
@@ -118,6 +123,7 @@ class Snapshot:
             note=self.note,
             started=self.started + other.started,
             churned=self.churned + other.churned,
+            returning=self.returning + other.returning,
             packets=self.packets + other.packets,
             received=self.received + other.received,
             bytes=self.bytes + other.bytes,

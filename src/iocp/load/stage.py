@@ -40,6 +40,8 @@ class Totals:
         self.hold_seconds = sum(snapshot.window for snapshot in snapshots)
         self.playing = max((snapshot.playing for snapshot in hold), default=0)
         """Players at the end of the best interval that was measured."""
+        self.present = max((snapshot.playing + snapshot.returning for snapshot in hold), default=0)
+        """... with those who had left to come back."""
         self.cpu = sum(snapshot.cpu for snapshot in hold)
         # Of the intervals, which the window's ends lie in and not on.
         seconds = sum(snapshot.seconds for snapshot in hold)
@@ -54,6 +56,11 @@ class Totals:
     def held(self) -> bool:
         """Whether all objectives were."""
         return all(verdict.held for verdict in self.verdicts)
+
+    @property
+    def blocked_share(self) -> float | None:
+        """Of the answered moves, those that led nowhere; None: there were none."""
+        return self.figures.blocked / self.figures.answered if self.figures.answered else None
 
     @property
     def rate(self) -> float:
@@ -93,6 +100,7 @@ class Totals:
             "hold_seconds": round(self.hold_seconds, 3),
             "sent": self.figures.sent,
             "answered": self.figures.answered,
+            "blocked": self.figures.blocked,
             "unanswered": self.figures.unanswered + self.figures.pending,
             "rate_per_s": round(self.rate, 3),
             "errors": self.errors.total(),

@@ -132,6 +132,13 @@ def _remarks(report: Report) -> list[str]:
         lines.append("The run was interrupted: the figures are of what was measured until then.")
     if report.outcome.ended_early and report.find_max is None:
         lines.append("The run ended early, since no player was left.")
+    if report.figures.blocked == report.figures.answered > 0:
+        lines.append(
+            "No move led anywhere: each was answered with the place where the player stood."
+            " Are they sent faster than the server lets players go?"
+        )
+    elif report.figures.blocked:
+        lines.append(f"{report.blocked_share:.1%} of the moves led nowhere: the player stayed where it was (a wall, an obstacle, too soon).")
     if report.settings.processes > 1 and report.figures.fanout.total:
         lines.append(f"What others saw was measured between players of the same of {report.settings.processes} generator processes only.")
     if any(snapshot.server for snapshot in report.snapshots):
