@@ -58,7 +58,7 @@ VIOLATIONS = [
 @pytest.mark.parametrize(("faults", "name"), VIOLATIONS, ids=[name.replace(" ", "-") + f"-{i}" for i, (_, name) in enumerate(VIOLATIONS)])
 def test_violation_is_found_and_shown(play: Play, faults: Faults, name: str) -> None:
     with ChessServer(faults) as server:
-        report = play(server.port, rate=100)
+        report = play(server.port, rate=100, timeout=2.0)
     assert report.violations[name] > 0
     assert report.exit_code == MISSED
     assert "packet of" in report.outcome.examples[name]
@@ -116,7 +116,9 @@ if sys.platform != "win32":  # there asyncio may end the stream in good order be
 def test_connection_that_ends_or_talks_garbage_is_an_error(play: Play, fault, name: str) -> None:  # type: ignore[no-untyped-def]
     with ChessServer(Faults(after_login=fault)) as server:
         report = play(server.port, duration=5.0)
-    assert report.errors[name] == 4, report.errors
+    # Closed over a move that it had not read, a connection is reset.
+    names = [name, name.replace("closed by", "reset by")] if fault is cut_in_the_middle else [name]
+    assert sum(report.errors[each] for each in names) == 4, report.errors
     assert report.outcome.ended_early
     assert report.exit_code == MISSED
     assert not report.invalid
