@@ -14,7 +14,8 @@ The dependency goes one way: the game imports the library, never the reverse. In
     storage.py    players kept in a database; saver.py, rescue.py
     recording.py  all input kept; recorder.py writes it, replay.py reruns it without a network
     vitals.py     the numbers of a server; status.py, metrics.py, board.py, progress.py show them
-    player.py     scripted players on the library's client side, which check all that they are told
+    player.py     a scripted player on the library's client side, which checks all that it is told; players.py: any number of them
     play/         clients for people: a window, and text in the terminal
-    cli.py        the command line; serve.py, demo.py, replay.py; setting.py: what determines a world
+    cli.py        the command line; serve.py, demo.py, replay.py; setting.py: what determines a world;
+                  signals.py: Ctrl-C; quantity.py, loglimit.py: words and log lines
 """
