@@ -88,7 +88,7 @@ def report_lines(report: Report) -> list[str]:
         lines.append("  generator's lateness" + _row(report.lateness))
     if report.fanout_unmatched:
         why = "no new send led there: told again, teleports, the server's own"
-        lines.append(f"  seen by others: {report.fanout_unmatched:,} moves without a time ({why})")
+        lines.append(f"  moves seen by others, but without a time: {report.fanout_unmatched:,} ({why})")
     if figures.blocked:
         lines.append(f"  blocked: {report.blocked_share:.1%} of the answered moves led nowhere (a wall, an obstacle, too soon)")
     if figures.answered:

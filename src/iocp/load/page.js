@@ -102,8 +102,8 @@ function charts() {
   else hide("others-part");
   if (totals.fanout_unmatched) {
     at("others-note").hidden = false;
-    at("others-note").textContent = `${digits(totals.fanout_unmatched)} moves that others were told of have no time and are not in ` +
-      "these figures, since no new send of the mover led there: it was told again where it stands, it teleported, or the server moved it.";
+    at("others-note").textContent = `Moves that others were told of but that have no time, and are not in these figures: ` +
+      `${digits(totals.fanout_unmatched)}, since no new send of the mover led there: it was told again where it stands, it teleported, or the server moved it.`;
   }
   timeChart("throughput-chart", "packets per second", "rate", [["received", series.received, "c1"], ["sent", series.sent, "c2"]]);
   timeChart("connections-chart", "players", "count", [["players", series.playing, "c1"]], { height: 180 });
