@@ -39,11 +39,15 @@ cdef void accept_retry(Worker *w) noexcept nogil:
     cdef Core *core = w.core
     cdef int i
     timer_hand_back(core, &core.accept_timer)
+    # Counted as one in flight before the look at `stopping`: a stop either is seen here, or sees this and waits.
+    counter_add(&core.accepts_in_flight, 1)
+    if not counter_get(&core.stopping):
+        for i in range(core.accept_depth):
+            if counter_swap(&core.accepts[i].waiting, 0):   # two workers may be here
+                accept_issue(core, &core.accepts[i], w.now)
+    counter_add(&core.accepts_in_flight, -1)
     if counter_get(&core.stopping):
-        return
-    for i in range(core.accept_depth):
-        if counter_swap(&core.accepts[i].waiting, 0):   # two workers may be here
-            accept_issue(core, &core.accepts[i], w.now)
+        w.must_look = True
 
 
 # An AcceptEx has completed. Room for one event is there.
@@ -70,7 +74,7 @@ cdef void accept_completed(Worker *w, AcceptOperation *op) noexcept nogil:
         w.must_look = True
         closesocket(accepted)
         return
-    if error and port_is_exhaustion(error):
+    if error and (port_is_exhaustion(error) or port_is_listener_lost(error)):
         accept_later(core, op, w.now)
     else:
         accept_issue(core, op, w.now)

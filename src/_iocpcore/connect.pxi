@@ -47,6 +47,9 @@ cdef Session start_connect(Engine engine, object host, object port, object timeo
         error = -1
     mutex_unlock(&core.group_lock)
     spin_lock(&c.lock)
+    if c.state != CONNECTING:       # a stop has ended it between the two locks, and may have closed its socket
+        spin_unlock(&c.lock)
+        return s
     if not error and CreateIoCompletionPort(<HANDLE>c.socket, core.port, <ULONG_PTR>c, 0) == NULL:
         error = WSAGetLastError()
     if not error:

@@ -3,6 +3,7 @@
 import atexit as _atexit
 import errno as _errno
 import collections as _collections
+import os as _os
 import sys as _sys
 import threading as _threading
 import time as _time
@@ -53,6 +54,8 @@ cdef class Engine:
     cdef Latch asked            # to stop
     cdef object calls           # a deque of what post() left
     cdef list threads
+    cdef object gate            # an Event: all threads are there, or will not come
+    cdef bint gate_is_closed
     cdef object runs_in         # the thread that is inside run()
     cdef object interrupted     # the KeyboardInterrupt that ended it
     cdef bint routed            # the console's signals go to its port
@@ -74,7 +77,7 @@ cdef class Engine:
         self.core = core
         core.began = port_now()
         core.listener = INVALID_SOCKET
-        counter_set(&core.waited_for, <int64_t>1 << 62)
+        counter_set(&core.waited_for, NO_TICK)
         wheel_init(&core.wheel)
         mutex_init(&core.baton)
         mutex_init(&core.attention_lock)
@@ -127,6 +130,7 @@ cdef class Engine:
         for i in range(count):
             core.workers[i].core = core
             core.workers[i].number = i
+            counter_set(&core.workers[i].waits_until, NO_TICK)
         core.port = port_create(number, count)
         if core.port == NULL:
             raise error_of(WSAGetLastError())
@@ -217,10 +221,22 @@ cdef class Engine:
     def start(self):
         with self.starting:
             self.launch()
-            # Before the workers: if on_start asked to stop, they would have left before there is anything to accept with.
+            self.gate = _threading.Event()
+            try:
+                self.start_threads()
+            except BaseException:       # RuntimeError: no more threads are to be had
+                self.gate_is_closed = True
+                self.gate.set()
+                for thread in self.threads:
+                    thread.join()
+                self.threads = []
+                self.gate_is_closed = False
+                self.abandon()
+                raise
+            # Before the workers go: if on_start asked to stop, they would leave before there is anything to accept with.
             self.begin()
             _engines.add(self)
-            self.start_threads()
+            self.gate.set()
 
     cdef start_threads(self):
         for i in range(self.core.worker_count):
@@ -232,7 +248,9 @@ cdef class Engine:
     def _work(self, int number):
         if self.life != RUNNING or not 0 <= number < self.core.worker_count:
             raise RuntimeError("_work() is for the engine's own threads")
-        port_block_signals()
+        self.gate.wait()
+        if self.gate_is_closed:
+            return
         name = f"iocp-worker-{number}".encode()
         port_name_thread(name)
         run_worker(self, &self.core.workers[number])
@@ -244,6 +262,7 @@ cdef class Engine:
             self.launch()
             self.set_runner(_threading.current_thread())
             self.begin()
+            self.route_signals()
         try:
             run_worker(self, &self.core.workers[0])
         finally:
@@ -262,6 +281,10 @@ cdef class Engine:
     def stop(self, timeout=5.0):
         cdef double seconds = nanoseconds_of(timeout, "timeout") / 1e9
         cdef double deadline
+        if on_worker_of(self.core):     # first: whoever waits for the workers may hold the lock
+            counter_set(&self.core.flush_time, <int64_t>(min(seconds / 2, 2.0) * 1e9))
+            self.request_stop()
+            return
         with self.starting:
             if self.life == NEW:
                 self.abandon()
@@ -272,7 +295,7 @@ cdef class Engine:
         self.request_stop()
         current = _threading.current_thread()
         runs_in = self.runner()
-        if current is runs_in or current in self.threads:
+        if current is runs_in or current in self.threads:   # in on_start, or in a handler of another engine that runs in one of ours
             return
         deadline = _time.monotonic() + seconds
         if runs_in is not None:
@@ -315,11 +338,35 @@ cdef class Engine:
             self.life = RUNNING
             self.allocate()
             wake(self.core, KEY_STOP)
+            self.gate = _threading.Event()
+            self.gate.set()
             self.start_threads()
             for thread in self.threads:
                 thread.join()
         self.set_runner(None)
         self.finish()
+
+    cdef disown(self):
+        """In a forked child: all that runs is the parent's. It is left alone, open as it is, and here the engine has stopped."""
+        self.starting = _threading.RLock()
+        mutex_init(&self.core.attention_lock)
+        if self.routed:         # or a Ctrl-C here would be told to the parent's port
+            port_route_console(NULL, 0)
+            self.routed = False
+        self.core.port = NULL
+        self.core.listener = INVALID_SOCKET
+        self.calls.clear()
+        self.asked.set()
+        self.life = STOPPED
+
+    cdef route_signals(self):
+        """Where run() is all there is, a signal ends its wait also if it comes just before that begins."""
+        if _IS_WINDOWS or self.routed or port_is_routed() or _threading.current_thread() is not _threading.main_thread():
+            return
+        mutex_lock(&self.core.attention_lock)
+        port_route_console(self.core.port, KEY_SIGNAL)
+        self.routed = True
+        mutex_unlock(&self.core.attention_lock)
 
     cdef close_port(self):
         cdef Core *core = self.core
@@ -423,6 +470,17 @@ cdef class Engine:
 
 
 _engines = _weakref.WeakSet()
+
+
+def _forget_engines():
+    cdef Engine engine
+    for engine in list(_engines):
+        engine.disown()
+    _engines.clear()
+
+
+if hasattr(_os, "register_at_fork"):
+    _os.register_at_fork(after_in_child=_forget_engines)
 
 
 @_atexit.register

@@ -85,6 +85,7 @@ cdef extern from "port.h" nogil:
     int port_error_text(int code, char *text, int size)
     int port_is_reset(int code)
     int port_is_exhaustion(int code)
+    int port_is_listener_lost(int code)
     int port_is_would_block(int code)
     int port_sends_in_flight(HANDLE port)
     int64_t port_now()
@@ -92,8 +93,8 @@ cdef extern from "port.h" nogil:
     int port_cpu_count()
     int64_t port_raise_open_files()
     void port_name_thread(const char *name)
-    void port_block_signals()
     void port_route_console(HANDLE port, ULONG_PTR key)
+    int port_is_routed()
 
 cdef extern from "sync.h" nogil:
     ctypedef struct spin_t:

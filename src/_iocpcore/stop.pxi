@@ -70,8 +70,8 @@ cdef void quit_if_done(Engine engine) noexcept:
     cdef Core *core = engine.core
     if (counter_get(&core.stopping) >= 2 and counter_get(&core.alive) == 0 and counter_get(&core.sessions) == 0
             and counter_get(&core.accepts_in_flight) == 0 and counter_get(&core.ops_in_flight) == 0
-            and counter_swap(&core.quit_posted, 1) == 0):
-        wake(core, KEY_QUIT)
+            and counter_swap(&core.quit_posted, 1) == 0 and not wake(core, KEY_QUIT)):
+        counter_set(&core.quit_posted, 0)       # no memory: the stop's next step tries again
 
 
 cdef drop_timers(Engine engine):

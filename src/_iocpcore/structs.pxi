@@ -35,6 +35,9 @@ cdef enum:
     KEY_STOP = 4        # stop, from request_stop() or the console
     KEY_TIMERS = 5      # an earlier timer than the one waited for
     KEY_ACCEPT = 6      # the listener's
+    KEY_SIGNAL = 7      # a signal has come: Python is to look at it
+
+cdef int64_t NO_TICK = <int64_t>1 << 62     # later than any timer
 
 # The life of a connection. It only ever moves down this list.
 cdef enum:
@@ -189,6 +192,7 @@ ctypedef struct Event:
 ctypedef struct Worker:
     Core *core
     int number
+    counter_t waits_until   # the tick that it waits for; NO_TICK: it does not, or for no timer
     char *arena
     size_t arena_used
     OVERLAPPED_ENTRY entries[BATCH]

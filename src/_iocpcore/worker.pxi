@@ -85,6 +85,8 @@ cdef void posted(Worker *w, int key) noexcept nogil:
         w.must_stop = True
     elif key == KEY_TIMERS:
         counter_set(&core.timer_wake, 0)
+    elif key == KEY_SIGNAL:
+        w.signal_came = True
     elif key == KEY_ATTENTION:
         counter_set(&core.attention_wake, 0)
         mutex_lock(&core.attention_lock)
@@ -136,7 +138,8 @@ cdef DWORD time_to_wait(Worker *w) noexcept nogil:
     cdef int64_t tick, left, due = crowd_next_due(core.crowd) if core.crowd != NULL else -1
     mutex_lock(&core.wheel.lock)
     tick = wheel_next(&core.wheel)
-    counter_set(&core.waited_for, tick if tick >= 0 else <int64_t>1 << 62)
+    counter_set(&core.waited_for, tick if tick >= 0 else NO_TICK)
+    counter_set(&w.waits_until, tick if tick >= 0 else NO_TICK)
     mutex_unlock(&core.wheel.lock)
     left = tick * 1000000 + core.began if tick >= 0 else -1
     if due >= 0 and (left < 0 or due < left):
@@ -254,7 +257,8 @@ cdef void turn(Worker *w) noexcept nogil:
         w.entry_next = 0
         w.now = port_now()
         if core.concurrent:     # this worker may be busy for long now: who starts a timer meanwhile has to tell the others
-            counter_set(&core.waited_for, <int64_t>1 << 62)
+            counter_set(&core.waited_for, NO_TICK)
+            counter_set(&w.waits_until, NO_TICK)
         handle_entries(w)       # before the timers: a packet that is here already is in time
         fire_timers(w)
         if core.crowd != NULL:
@@ -272,9 +276,30 @@ cdef void settle_events(Worker *w, int count) noexcept nogil:
             settle(w, c, True, False)
 
 
+# Where the handlers of several workers may overlap, this one's may run for long: if nobody else waits for the next timer, somebody is
+# to look at the wheel.
+cdef void hand_over_timers(Worker *w) noexcept nogil:
+    cdef Core *core = w.core
+    cdef int64_t tick
+    cdef int i
+    mutex_lock(&core.wheel.lock)
+    tick = wheel_next(&core.wheel)
+    mutex_unlock(&core.wheel.lock)
+    if tick < 0:
+        return
+    for i in range(core.worker_count):
+        if counter_get(&core.workers[i].waits_until) <= tick:
+            return
+    wake_once(core, &core.timer_wake, KEY_TIMERS)
+
+
 cdef void enter_handlers(Worker *w) noexcept nogil:
-    if not w.core.concurrent and w.core.worker_count > 1:
+    if w.core.worker_count == 1:
+        return
+    if not w.core.concurrent:
         mutex_lock(&w.core.baton)
+    elif w.event_count or w.has_calls or w.has_fired:
+        hand_over_timers(w)
 
 
 cdef void leave_handlers(Worker *w) noexcept nogil:

@@ -62,7 +62,7 @@ void acceptor_accept(struct endpoint *e)
             e->accepts_end = &e->accepts;
         lane_complete(e->lane, a->overlapped, e->key, error, 0);
         free(a);
-        if (error && port_is_exhaustion(error))
+        if (error && (port_is_exhaustion(error) || port_is_listener_lost(error)))
             return; /* asking again at once would spin; the next AcceptEx will, when its caller thinks it worth while */
     }
 }

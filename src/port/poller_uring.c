@@ -43,6 +43,7 @@ enum { TAG_POLL = 0, TAG_NOTHING = 1, TAG_WAKE = 2, TAGS = 3 };
 struct ring_lane {
     struct io_uring ring;
     int enabled;
+    int deaf; /* the poll of the eventfd has ended, and there was no room for another one yet */
     struct endpoint *dying; /* polls being removed, whose last CQE is to come */
 };
 
@@ -191,9 +192,10 @@ static void poll_completed(struct lane *lane, struct endpoint *e, int result, in
         what |= ENDPOINT_WRITABLE;
     if (result & (POLLRDHUP | POLLHUP | POLLERR))
         what |= ENDPOINT_ENDED;
-    if (!more) {
-        e->polled = 0;
-        ring_watch(lane, e); /* the kernel ended it, on an overflow of the queue for instance */
+    /* Without F_MORE the kernel ended it, on an overflow of the queue for instance. */
+    if (!more && ring_watch(lane, e)) {
+        endpoint_fail(e);
+        return;
     }
     endpoint_ready(e, what);
 }
@@ -213,7 +215,7 @@ static unsigned reap(struct lane *lane)
         if ((data & TAGS) == TAG_POLL)
             poll_completed(lane, (struct endpoint *)(uintptr_t)data, cqe->res, more);
         else if ((data & TAGS) == TAG_WAKE && !more)
-            add_poll(poll, lane->wake, POLLIN, NULL, TAG_WAKE);
+            poll->deaf = 1;
     }
     io_uring_cq_advance(&poll->ring, count);
     return count;
@@ -226,6 +228,11 @@ static int ring_wait(struct lane *lane, int64_t nanoseconds)
     unsigned count, last;
     int result;
 
+    /* Here, and not where it was found: while the completions are being read, the kernel may have no room for more. */
+    if (poll->deaf && !add_poll(poll, lane->wake, POLLIN, NULL, TAG_WAKE))
+        poll->deaf = 0;
+    if (poll->deaf)
+        nanoseconds = 0; /* nobody could wake us: the caller comes again at once */
     if (nanoseconds < 0)
         result = io_uring_submit_and_wait(&poll->ring, 1);
     else if (nanoseconds == 0) /* not a wait of no time, for which the kernel would set a timer and sleep */

@@ -105,10 +105,11 @@ int port_result(SOCKET s, OVERLAPPED *overlapped);
 int port_error_text(int code, char *text, int size);
 
 /* What an error code means to the core: the peer reset the connection; the operation was cancelled; the system is out of
- * descriptors or buffers (try again later); the call would block. */
+ * descriptors or buffers (try again later); the call would block; an AcceptEx failed because its socket listens no more. */
 int port_is_reset(int code);
 int port_is_cancelled(int code);
 int port_is_exhaustion(int code);
+int port_is_listener_lost(int code);
 int port_is_would_block(int code);
 
 /* WSASends that may be outstanding on one socket of this port. Windows completes a send that did not fit into the
@@ -131,13 +132,13 @@ int64_t port_raise_open_files(void);
 /* Name the calling thread for debuggers (SetThreadDescription, pthread_setname_np). */
 void port_name_thread(const char *name);
 
-/* A worker thread takes no signals: they are for the thread that runs Python's handlers. No effect on Windows. */
-void port_block_signals(void);
-
 /* Route Ctrl-C, Ctrl-Break and the closing of the console (Windows), SIGINT and SIGTERM (Linux, in front of the handlers
  * installed before) to a packet with `key` and no OVERLAPPED, or stop doing so (port NULL). One port of a process at a time.
  * On Windows a second Ctrl-C or Ctrl-Break ends the process, since nothing else could end a callback that never returns. */
 void port_route_console(HANDLE port, ULONG_PTR key);
+
+/* Whether some port has them. */
+int port_is_routed(void);
 
 #ifdef __cplusplus
 }

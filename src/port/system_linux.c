@@ -182,6 +182,11 @@ int port_is_exhaustion(int code)
     return code == EMFILE || code == ENFILE || code == ENOBUFS || code == ENOMEM;
 }
 
+int port_is_listener_lost(int code)
+{
+    return code == EINVAL || code == EBADF || code == ENOTSOCK;
+}
+
 int port_is_would_block(int code)
 {
     return code == EAGAIN || code == EWOULDBLOCK;
@@ -233,19 +238,6 @@ void port_name_thread(const char *name)
     pthread_setname_np(pthread_self(), short_name);
 }
 
-void port_block_signals(void)
-{
-    sigset_t all;
-    sigfillset(&all);
-    /* Not those that a fault of this very thread raises: they must find their handler (faulthandler). */
-    sigdelset(&all, SIGSEGV);
-    sigdelset(&all, SIGBUS);
-    sigdelset(&all, SIGFPE);
-    sigdelset(&all, SIGILL);
-    sigdelset(&all, SIGABRT);
-    pthread_sigmask(SIG_BLOCK, &all, NULL);
-}
-
 /* A handler in front of the one that was there (Python's). Python runs its own only when its main thread next executes Python,
  * and a signal that comes just before that thread begins to wait does not end the wait. This one ends it. */
 static _Atomic(struct port *) routed;
@@ -259,15 +251,16 @@ static void on_signal(int number, siginfo_t *info, void *context)
     struct sigaction *old = &before[number == SIGTERM];
     struct port *port;
 
+    /* Python's first: who dequeues the packet asks Python what has come. */
+    if (old->sa_flags & SA_SIGINFO)
+        old->sa_sigaction(number, info, context);
+    else if (old->sa_handler != SIG_DFL && old->sa_handler != SIG_IGN)
+        old->sa_handler(number);
     atomic_fetch_add(&inside, 1);
     port = atomic_load(&routed);
     if (port)
         port_signal(port);
     atomic_fetch_sub(&inside, 1);
-    if (old->sa_flags & SA_SIGINFO)
-        old->sa_sigaction(number, info, context);
-    else if (old->sa_handler != SIG_DFL && old->sa_handler != SIG_IGN)
-        old->sa_handler(number);
     errno = error;
 }
 
@@ -294,4 +287,9 @@ void port_route_console(HANDLE handle, ULONG_PTR key)
     atomic_store(&routed, port);
     while (!port && atomic_load(&inside))
         sched_yield(); /* the port may be closed once this returns */
+}
+
+int port_is_routed(void)
+{
+    return atomic_load(&routed) != NULL;
 }

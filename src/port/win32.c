@@ -244,6 +244,11 @@ int port_is_exhaustion(int code)
     }
 }
 
+int port_is_listener_lost(int code)
+{
+    return code == WSAEINVAL || code == WSAENOTSOCK || code == WSAEOPNOTSUPP;
+}
+
 int port_is_would_block(int code)
 {
     return code == WSAEWOULDBLOCK;

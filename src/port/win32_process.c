@@ -61,11 +61,6 @@ void port_name_thread(const char *name)
         (void)set(GetCurrentThread(), wide);
 }
 
-void port_block_signals(void)
-{
-    /* There are none: Ctrl-C starts a thread of its own, see below. */
-}
-
 /* ---- console ---- */
 
 /* The system calls the handler on a new thread at any time, also while the server that owns the port is being taken down.
@@ -80,6 +75,9 @@ static BOOL WINAPI console_event(DWORD event)
 {
     BOOL posted = FALSE;
 
+    /* Only services and their like are told of it, and not who logs off: an administrator's session is no reason to stop. */
+    if (event == CTRL_LOGOFF_EVENT)
+        return FALSE;
     AcquireSRWLockShared(&route_lock);
     if (route_port != NULL) {
         /* The second time: a handler of the program that never returns holds the stop up, and Python's own handler would wait for
@@ -93,7 +91,7 @@ static BOOL WINAPI console_event(DWORD event)
     if (!posted)
         return FALSE; /* the next handler, Python's or the system's, may have it */
     if (event != CTRL_C_EVENT && event != CTRL_BREAK_EVENT) {
-        /* The window closes, the user logs off: the process ends when this handler returns. Not returning gives the server the
+        /* The window closes, the system shuts down: the process ends when this handler returns. Not returning gives the server the
          * seconds that the system allows (5 for a window) to stop in order; the process's own end ends this thread. */
         Sleep(INFINITE);
     }
@@ -102,18 +100,30 @@ static BOOL WINAPI console_event(DWORD event)
 
 void port_route_console(HANDLE port, ULONG_PTR key)
 {
-    BOOL change;
+    BOOL install;
 
     AcquireSRWLockExclusive(&route_lock);
     route_port = port;
     route_key = key;
     route_used = 0;
-    change = (port != NULL) != (route_installed != FALSE);
-    route_installed = port != NULL;
+    install = port != NULL && !route_installed;
+    if (install)
+        route_installed = TRUE;
     ReleaseSRWLockExclusive(&route_lock);
 
-    /* Outside the lock: the system holds a lock of its own while it lists its handlers. One server at a time runs with its
-     * console routed (the one that run() serves), so two threads do not meet here. */
-    if (change)
-        (void)SetConsoleCtrlHandler(console_event, port != NULL);
+    /* Outside the lock: the system holds a lock of its own while it lists its handlers, and while it calls them. So the handler is
+     * never removed: when the window is being closed it sleeps under that lock, and whoever removed it would wait for ever, with what
+     * a program still has to save. Without a port it passes on whatever comes. */
+    if (install)
+        (void)SetConsoleCtrlHandler(console_event, TRUE);
+}
+
+int port_is_routed(void)
+{
+    int is_routed;
+
+    AcquireSRWLockShared(&route_lock);
+    is_routed = route_port != NULL;
+    ReleaseSRWLockShared(&route_lock);
+    return is_routed;
 }
