@@ -210,12 +210,15 @@ cdef class Engine:
         self.allocate()
         self.open()
         self.life = RUNNING
+        _engines.add(self)
         self.set_runner(_threading.current_thread())    # where stop() only asks
         try:
             self.handler.on_start(self)
         except BaseException:
             self.abandon()
             raise
+        if self.life == STOPPED:
+            raise RuntimeError("a forked child cannot go on with its parent's engine")
         self.set_runner(None)
 
     def start(self):
@@ -235,7 +238,6 @@ cdef class Engine:
                 raise
             # Before the workers go: if on_start asked to stop, they would leave before there is anything to accept with.
             self.begin()
-            _engines.add(self)
             self.gate.set()
 
     cdef start_threads(self):
@@ -348,6 +350,7 @@ cdef class Engine:
 
     cdef disown(self):
         """In a forked child: all that runs is the parent's. It is left alone, open as it is, and here the engine has stopped."""
+        cdef int i
         self.starting = _threading.RLock()
         mutex_init(&self.core.attention_lock)
         if self.routed:         # or a Ctrl-C here would be told to the parent's port
@@ -355,6 +358,8 @@ cdef class Engine:
             self.routed = False
         self.core.port = NULL
         self.core.listener = INVALID_SOCKET
+        for i in range(self.core.worker_count):
+            self.core.workers[i].quit = True        # if the child comes from a handler and returns to its worker
         self.calls.clear()
         self.asked.set()
         self.life = STOPPED
