@@ -119,6 +119,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--minutes", type=_positive, default=1.7, help="for each world and server, after which it confirms what it has (default 1.7)"
     )
+    parser.add_argument("--start", type=int, metavar="N", help="players with which the first search of a world begins (default: the world's)")
     parser.add_argument("--most", type=int, metavar="N", help="players at most (default: as many as there may be open files)")
     parser.add_argument("--gather", default="turn", metavar="MS", help="see servers/game_asyncio.py (default turn)")
     parser.add_argument("--quick", action="store_true", help="small boards and numbers: does everything work?")
@@ -136,8 +137,9 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     everything = WINE_SERVERS if options.wine else SERVERS + BOTH
     chosen = [s for s in everything if options.both or s.cpus == 1] if options.servers is None else everything
     options.chosen = _chosen(parser, "--servers", options.servers, chosen)
-    if options.most is not None and options.most < 10:
-        parser.error("--most must be at least 10")
+    for name, value in (("--most", options.most), ("--start", options.start)):
+        if value is not None and value < 10:
+            parser.error(f"{name} must be at least 10")
     return options
 
 
@@ -247,7 +249,7 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     code = 0
     try:
         for world in options.worlds:
-            start = WINE_START if options.wine and not options.quick else world.start
+            start = options.start or (WINE_START if options.wine and not options.quick else world.start)
             for server in present:
                 cases.append(Case(world, server, options, start))
                 cases[-1].run()
