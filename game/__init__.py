@@ -17,5 +17,5 @@ The dependency goes one way: the game imports the library, never the reverse. In
     player.py     a scripted player on the library's client side, which checks all that it is told; players.py: any number of them
     play/         clients for people: a window, and text in the terminal
     cli.py        the command line; serve.py, demo.py, replay.py; setting.py: what determines a world;
-                  signals.py: Ctrl-C; quantity.py, loglimit.py: words and log lines
+                  quantity.py, loglimit.py: words and log lines
 """

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from iocp.argument import number, whole
+from iocp.signals import INTERRUPTED
 
 from .kinds import SCRIPTS
 from .layout import MAX_NAME
 from .protocol import PORT
-from .signals import INTERRUPTED
 from .terrain import MAX_SIZE
 from .world import MAX_VIEW
 

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 import iocp
 from iocp._iocpcore import raise_open_files
 from iocp.output import say
+from iocp.signals import calling_on_signals
 
 from .board import Board, Mark, Meter, Scene
 from .player import Player
 from .players import Players
 from .protocol import O_PLAYER
 from .server import FRAMING
-from .signals import calling_on_signals
 from .terrain import Terrain
 
 if TYPE_CHECKING:

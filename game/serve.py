@@ -18,6 +18,7 @@ import iocp
 from iocp._iocpcore import raise_open_files
 from iocp.output import say
 from iocp.runner import stopping_on_signals
+from iocp.signals import INTERRUPTED, calling_on_signals
 
 from .board import Board, Mark, Meter, Scene
 from .collector import spare_the_world
@@ -29,7 +30,6 @@ from .progress import Progress
 from .quantity import counted
 from .server import FRAMING, ChessServer
 from .setting import Setting
-from .signals import INTERRUPTED, calling_on_signals
 from .status import StatusLine, summary
 from .storage import Storage, StorageError
 from .terrain import TerrainError

@@ -224,7 +224,6 @@ cdef class Engine:
     def start(self):
         with self.starting:
             self.launch()
-            self.gate = _threading.Event()
             try:
                 self.start_threads()
             except BaseException:       # RuntimeError: no more threads are to be had
@@ -241,6 +240,8 @@ cdef class Engine:
             self.gate.set()
 
     cdef start_threads(self):
+        """They wait at the gate."""
+        self.gate = _threading.Event()
         for i in range(self.core.worker_count):
             # Daemons, so that a program that forgets to stop can end: the atexit hook stops them properly.
             thread = _threading.Thread(target=self._work, args=(i,), name=f"iocp-worker-{i}", daemon=True)
@@ -283,21 +284,19 @@ cdef class Engine:
     def stop(self, timeout=5.0):
         cdef double seconds = nanoseconds_of(timeout, "timeout") / 1e9
         cdef double deadline
-        if on_worker_of(self.core):     # first: whoever waits for the workers may hold the lock
-            counter_set(&self.core.flush_time, <int64_t>(min(seconds / 2, 2.0) * 1e9))
-            self.request_stop()
-            return
-        with self.starting:
-            if self.life == NEW:
-                self.abandon()
-                return
+        cdef bint on_worker = on_worker_of(self.core)
+        if not on_worker:       # there the lock may be held by whoever waits for the workers
+            with self.starting:
+                if self.life == NEW:
+                    self.abandon()
+                    return
         if self.life == STOPPED:
             return
         counter_set(&self.core.flush_time, <int64_t>(min(seconds / 2, 2.0) * 1e9))
         self.request_stop()
         current = _threading.current_thread()
         runs_in = self.runner()
-        if current is runs_in or current in self.threads:   # in on_start, or in a handler of another engine that runs in one of ours
+        if on_worker or current is runs_in or current in self.threads:      # in a handler, in on_start, or in a handler of another engine that runs in one of ours
             return
         deadline = _time.monotonic() + seconds
         if runs_in is not None:
@@ -340,9 +339,10 @@ cdef class Engine:
             self.life = RUNNING
             self.allocate()
             wake(self.core, KEY_STOP)
-            self.gate = _threading.Event()
-            self.gate.set()
-            self.start_threads()
+            try:
+                self.start_threads()
+            finally:
+                self.gate.set()
             for thread in self.threads:
                 thread.join()
         self.set_runner(None)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from ._iocpcore import Engine, Server, raise_open_files, route_console
 from .handler import Handler
+from .signals import calling_on_signals
 
 
 @contextmanager
@@ -22,25 +22,12 @@ def stopping_on_signals(engine: Engine) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    names = ("SIGINT", "SIGTERM", "SIGBREAK")
-    previous: dict[int, Callable[..., Any] | int | None] = {}
-
-    def ask(number: int, frame: object) -> None:
-        for known, old in previous.items():
-            signal.signal(known, old)
-        engine.request_stop()
-
-    for name in names:
-        number = getattr(signal, name, None)
-        if number is not None:
-            previous[number] = signal.signal(number, ask)
-    route_console(engine, True)
-    try:
-        yield
-    finally:
-        route_console(engine, False)
-        for number, old in previous.items():
-            signal.signal(number, old)
+    with calling_on_signals(engine.request_stop, once=True):
+        route_console(engine, True)
+        try:
+            yield
+        finally:
+            route_console(engine, False)
 
 
 def run(handler: Handler, host: str = "127.0.0.1", port: int = 3500, **options: Any) -> None:

@@ -173,14 +173,19 @@ def test_pictures_of_a_server_that_died_meanwhile_end_with_1_and_say_so(serve, t
     ben.close()
 
 
+def watching(server, *options):
+    """`watch` as anna, under way."""
+    return subprocess.Popen(
+        [*COMMAND, "watch", "--port", str(server.address[1]), "--name", "anna", *options],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
 def test_watch_that_ends_without_a_server_ends_with_1_and_says_so(serve):
     server = serve("--world", "8")
     ben = ChessClient(server.address)
     ben.login("ben")
-    process = subprocess.Popen(
-        [*COMMAND, "watch", "--port", str(server.address[1]), "--name", "anna", "--seconds", "2"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    process = watching(server, "--seconds", "2")
     assert isinstance(ben.read(), Enter)
     server.process.kill()
     server.process.communicate()
@@ -311,10 +316,7 @@ def test_watch_ends_with_1_when_somebody_else_logs_in_under_the_name(serve):
     server = serve("--world", "8")
     ben = ChessClient(server.address)
     ben.login("ben")
-    process = subprocess.Popen(
-        [*COMMAND, "watch", "--port", str(server.address[1]), "--name", "anna"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    process = watching(server)
     assert isinstance(ben.read(), Enter)
     thief = ChessClient(server.address)
     thief.login("anna")

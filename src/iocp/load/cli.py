@@ -6,19 +6,18 @@ import argparse
 import importlib
 import ipaddress
 import os
-import signal
 import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from ..output import is_unread, silence
+from ..signals import INTERRUPTED, calling_on_signals
 from .arguments import parser_of_command
 from .capacity import CapacityError, check_capacity, most_by_files, most_by_ports
 from .settings import MAX_CLIENTS
@@ -30,10 +29,6 @@ if TYPE_CHECKING:
     from .protocol import Protocol
     from .run import Run
     from .settings import Settings
-
-
-INTERRUPTED: Final = 130
-"""Exit code of a command that Ctrl-C ended without a report, as shells have it."""
 
 
 class UsageError(Exception):
@@ -81,7 +76,7 @@ def load(
         print(f"iocp-load: {error}", file=sys.stderr)
         return USAGE
     show = _Show(progress)
-    with _stopping_on_signals(run):
+    with calling_on_signals(run.stop, once=True):  # with what it has; a second one ends the program
         try:
             show.call(partial(progress.begin, settings))
             for snapshot in run.snapshots():
@@ -141,27 +136,6 @@ def _progress(options: argparse.Namespace) -> Progress:
             if can_draw(sys.stdout):
                 return Screen()
     return Lines(quiet=options.quiet)
-
-
-@contextmanager
-def _stopping_on_signals(run: Run) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the run with what it has; a second one ends the program."""
-    before: dict[int, Any] = {}
-
-    def ask(number: int, frame: object) -> None:
-        run.stop()
-        for known, old in before.items():
-            signal.signal(known, old)
-
-    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
-        known = getattr(signal, name, None)
-        if known is not None:
-            before[known] = signal.signal(known, ask)
-    try:
-        yield
-    finally:
-        for known, old in before.items():
-            signal.signal(known, old)
 
 
 def _read(options: argparse.Namespace) -> tuple[tuple[Objective, ...], Settings]:
