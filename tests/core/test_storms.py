@@ -16,6 +16,14 @@ from peer import TIMEOUT, Echo, Peer, Recorder, each_worker_count, pack, serve, 
 # ---- storms ----
 
 
+def assert_all_came(stats, count, resets):
+    """`count` have connected, and at most `resets` of them have ended theirs before the server came to accept it."""
+    if sys.platform == "linux":  # It accepts those too, and the first receive says what has happened.
+        assert (stats.accepted, stats.accept_errors) == (count, 0)
+    else:  # There the accept fails, or never sees them.
+        assert count - resets <= stats.accepted <= stats.accepted + stats.accept_errors <= count
+
+
 @each_worker_count
 def test_a_storm_of_connections(backend, workers, balanced):
     handler = Echo()
@@ -38,7 +46,7 @@ def test_a_storm_of_connections(backend, workers, balanced):
         peer.echo(pack(b"and one more"))
     handler.wait_until(lambda: server.stats().sessions == 0)
     stats = server.stats()
-    assert stats.accepted + stats.accept_errors == 501
+    assert_all_came(stats, 501, resets=100)
     assert sum(stats.ended.values()) == stats.accepted
     assert len(handler.reasons) == len(handler.sessions) == stats.accepted
     assert stats.ended.keys() <= {Reason.PEER_CLOSED, Reason.PEER_RESET}
@@ -107,13 +115,16 @@ def test_chaos(backend, workers, concurrent, balanced):
     server = serve(balanced, handler, backend, workers, concurrent=concurrent, limits=limits)
     choose = random.Random(20_240_607)
     waiting = 200
+    resets = 0
     peers = []
     while waiting or peers:
         if waiting and len(peers) < 50:
             waiting -= 1
             peers.append(ChaoticPeer(server.address, choose))
         number = choose.randrange(len(peers))
-        if not peers[number].step() or choose.randrange(12) == 0:
+        goes_on = peers[number].step()
+        resets += not goes_on
+        if not goes_on or choose.randrange(12) == 0:
             peers.pop(number).close()
     with Peer(server.address) as healthy:
         for number in range(20):
@@ -122,7 +133,8 @@ def test_chaos(backend, workers, concurrent, balanced):
                 pass  # what those before it still have told to all
     handler.wait_until(lambda: server.stats().sessions == 0)
     stats = server.stats()
-    assert len(handler.reasons) == len(handler.sessions) == stats.accepted == sum(stats.ended.values()) == 201
+    assert_all_came(stats, 201, resets)
+    assert len(handler.reasons) == len(handler.sessions) == stats.accepted == sum(stats.ended.values())
     assert stats.handler_errors == 0
     assert stats.paused == stats.queued_bytes == stats.buffers_in_use == 0
 
