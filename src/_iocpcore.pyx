@@ -34,6 +34,7 @@ include "_iocpcore/settings.pxi"    # what the program asked for, checked
 include "_iocpcore/latch.pxi"       # what a signal handler may set
 include "_iocpcore/engine.pxi"      # class Engine
 include "_iocpcore/stop.pxi"        # the ends of a worker and of an engine
+include "_iocpcore/process.pxi"     # what the end of the process and a fork mean to engines
 include "_iocpcore/server.pxi"      # class Server, class Client
 include "_iocpcore/profile.pxi"     # a protocol for the load generator, from Python
 include "_iocpcore/crowd.pxi"       # class Crowd: the load generator's players

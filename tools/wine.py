@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +12,14 @@ if sys.version_info < (3, 11):
     sys.exit("wine.py: needs Python 3.11 or later, this is " + sys.version.split()[0])
 
 from toolkit.cache import ToolError, say
+from wheeltool import sdist
 from winetool import recipe, session, suite
 from winetool.home import Home
 
 USAGE = """\
 usage: python tools/wine.py setup
-       python tools/wine.py build
-       python tools/wine.py test [--timeout MINUTES] [pytest arguments]
+       python tools/wine.py build [--sdist FILE]
+       python tools/wine.py test [--sdist FILE] [--timeout MINUTES] [pytest arguments]
        python tools/wine.py run COMMAND...
        python tools/wine.py shell
 """
@@ -31,6 +33,7 @@ commands:
   setup   make everything once (about a minute); every other command does it by itself when needed
   build   the win_amd64 wheel of the working tree, into dist-wine/
   test    build, pip install the wheel there, run pytest over tests/ from an empty folder; exit code 0 only if the suite passed
+  with --sdist both take that source distribution for the working tree: its wheel and, unless others are named, its tests
   run     a command in the Windows environment: `python ...`, a .py file, options of python, or a program of Windows
   shell   the interactive Windows Python
 
@@ -38,6 +41,7 @@ examples:
   python tools/wine.py test
   python tools/wine.py test -x -k echo tests/test_server.py
   python tools/wine.py test --timeout 5 -- --timeout 30     after --, everything is pytest's own
+  python tools/wine.py test --sdist dist/pyiocp-0.1.0.tar.gz -q
   python tools/wine.py run python -m iocp
   python tools/wine.py run -c "import sys; print(sys.version)"
   python tools/wine.py run python -m pip list
@@ -88,22 +92,29 @@ def setup(home: Home, words: list[str]) -> int:
 
 
 def build(home: Home, words: list[str]) -> int:
+    archive = _sdist(words)
     _refuse(words)
     recipe.setup(home)
     with home.lock():
-        wheel = suite.build(home, PROJECT)
+        wheel = suite.build(home, _project(home, archive))
+        if archive:
+            (PROJECT / suite.OUTPUT).mkdir(exist_ok=True)
+            wheel = shutil.copy2(wheel, PROJECT / suite.OUTPUT)
         suite.install(home, wheel)
     print(wheel)
     return 0
 
 
 def test(home: Home, words: list[str]) -> int:
-    minutes, arguments = _timeout(words)
+    archive, minutes = _sdist(words), _timeout(words)
+    if "--" in words:
+        words.remove("--")
     recipe.setup(home)
     with home.lock():
         home.sweep()
-        suite.install(home, suite.build(home, PROJECT))
-        return suite.test(home, PROJECT, arguments, minutes * 60)
+        project = _project(home, archive)
+        suite.install(home, suite.build(home, project))
+        return suite.test(home, project, words, minutes * 60)
 
 
 def run(home: Home, words: list[str]) -> int:
@@ -135,25 +146,46 @@ def _refuse(words: list[str]) -> None:
         raise UsageError(f"unexpected: {' '.join(words)}")
 
 
-def _timeout(words: list[str]) -> tuple[float, list[str]]:
-    """Takes --timeout out of the words before `--`; the rest is pytest's."""
-    minutes, left, remaining = DEFAULT_TIMEOUT, [], list(words)
-    while remaining:
-        word = remaining.pop(0)
-        if word == "--":
-            left += remaining
-            break
-        if word.partition("=")[0] != "--timeout":
-            left.append(word)
-            continue
-        value = word.partition("=")[2] or (remaining.pop(0) if remaining else "")
-        try:
-            minutes = float(value)
-        except ValueError:
-            minutes = 0.0
-        if not 0 < minutes < 60 * 24 * 7:
-            raise UsageError(f"--timeout takes minutes, not {value!r}; pytest-timeout's own goes after --")
-    return minutes, left
+def _take(words: list[str], option: str) -> str | None:
+    """Takes `--option VALUE` or `--option=VALUE` out of the words before `--`; what comes after that is pytest's."""
+    end = words.index("--") if "--" in words else len(words)
+    for place, word in enumerate(words[:end]):
+        name, equals, value = word.partition("=")
+        if name == option:
+            if not equals and place + 1 < end:
+                value = words.pop(place + 1)
+            del words[place]
+            return value
+    return None
+
+
+def _timeout(words: list[str]) -> float:
+    """The --timeout, in minutes."""
+    value = _take(words, "--timeout")
+    try:
+        minutes = DEFAULT_TIMEOUT if value is None else float(value)
+    except ValueError:
+        minutes = 0.0
+    if not 0 < minutes < 60 * 24 * 7:
+        raise UsageError(f"--timeout takes minutes, not {value!r}; pytest-timeout's own goes after --")
+    return minutes
+
+
+def _sdist(words: list[str]) -> Path | None:
+    value = _take(words, "--sdist")
+    if value is not None and not Path(value).is_file():
+        raise UsageError(f"--sdist names no file: {value or 'nothing'}")
+    return Path(value) if value else None
+
+
+def _project(home: Home, archive: Path | None) -> Path:
+    """The tree to build and to test: this one, or what the archive holds."""
+    if archive is None:
+        return PROJECT
+    folder = home.build_folder(PROJECT) / "sdist"
+    shutil.rmtree(folder, ignore_errors=True)
+    say(f"the wheel and the tests of {archive.name}")
+    return sdist.unpack(archive, folder)
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ cdef void call_packets(Engine engine, Worker *w, Event *e):
                     after_packet(engine, w, s)
     except BaseException:
         handler_failed(engine, w, s, "on_packets" if engine.batch_packets else "on_packet")
-    if e.after != NO_REASON:
+    if e.after != NO_REASON and c.state == OPEN:    # whoever has closed it reads no more, and what was sent before still leaves
         cut(c, e.after, 0, ENDING)
 
 

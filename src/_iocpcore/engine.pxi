@@ -1,13 +1,9 @@
 # class Engine: a port with its workers. Server and Client (server.pxi) are engines.
 
-import atexit as _atexit
-import errno as _errno
 import collections as _collections
-import os as _os
 import sys as _sys
 import threading as _threading
 import time as _time
-import weakref as _weakref
 
 from iocp.framing import Framing as _Framing
 from iocp.handler import Handler as _Handler
@@ -215,7 +211,7 @@ cdef class Engine:
         try:
             self.handler.on_start(self)
         except BaseException:
-            self.abandon()
+            abandon(self, ABANDON_TIME)
             raise
         if self.life == STOPPED:
             raise RuntimeError("a forked child cannot go on with its parent's engine")
@@ -233,7 +229,7 @@ cdef class Engine:
                     thread.join()
                 self.threads = []
                 self.gate_is_closed = False
-                self.abandon()
+                abandon(self, ABANDON_TIME)
                 raise
             # Before the workers go: if on_start asked to stop, they would leave before there is anything to accept with.
             self.begin()
@@ -270,7 +266,7 @@ cdef class Engine:
             run_worker(self, &self.core.workers[0])
         finally:
             self.set_runner(None)
-            self.finish()
+            finish(self)
         if self.interrupted is not None:
             raise self.interrupted
 
@@ -288,7 +284,7 @@ cdef class Engine:
         if not on_worker:       # there the lock may be held by whoever waits for the workers
             with self.starting:
                 if self.life == NEW:
-                    self.abandon()
+                    abandon(self, seconds)
                     return
         if self.life == STOPPED:
             return
@@ -306,70 +302,16 @@ cdef class Engine:
             if self.life == RUNNING:
                 raise TimeoutError(f"the engine did not stop within {seconds} s: a handler still runs")
             return
-        for thread in self.threads:
-            thread.join(max(0.0, deadline - _time.monotonic()))
-        stuck = [thread.name for thread in self.threads if thread.is_alive()]
-        if stuck:
-            raise TimeoutError(f"the engine did not stop within {seconds} s: a handler still runs on {', '.join(stuck)}")
-        self.finish()
-
-    cdef finish(self):
-        """After the workers have left."""
-        with self.starting:
-            if self.life == STOPPED:
-                return
-            self.life = STOPPED
-            self.calls.clear()
-            drop_timers(self)
-            self.close_port()
-            _engines.discard(self)
-
-    cdef abandon(self):
-        """No worker will ever run: let go of all that waits for one."""
-        self.asked.set()
-        # `stopping` is past on_stop, since nothing was started, and past its deadline. Set before the sessions are counted: a
-        # connect() on another thread counts its own first and looks at this afterwards, so that one of the two sees the other.
-        counter_set(&self.core.stop_asked, 1)
-        counter_set(&self.core.stop_begun, 1)
-        counter_set(&self.core.stopping, 2)
-        self.calls.clear()
-        drop_timers(self)
-        if counter_get(&self.core.sessions):
-            # Connections begun before start still have to end, each on its own worker.
-            self.life = RUNNING
-            self.allocate()
-            wake(self.core, KEY_STOP)
-            try:
-                self.start_threads()
-            finally:
-                self.gate.set()
-            for thread in self.threads:
-                thread.join()
-        self.set_runner(None)
-        self.finish()
-
-    cdef disown(self):
-        """In a forked child: all that runs is the parent's. It is left alone, open as it is, and here the engine has stopped."""
-        cdef int i
-        self.starting = _threading.RLock()
-        mutex_init(&self.core.attention_lock)
-        if self.routed:         # or a Ctrl-C here would be told to the parent's port
-            port_route_console(NULL, 0)
-            self.routed = False
-        self.core.port = NULL
-        self.core.listener = INVALID_SOCKET
-        for i in range(self.core.worker_count):
-            self.core.workers[i].quit = True        # if the child comes from a handler and returns to its worker
-        self.calls.clear()
-        self.asked.set()
-        self.life = STOPPED
+        join_workers(self, deadline, seconds)
+        finish(self)
 
     cdef route_signals(self):
-        """Where run() is all there is, a signal ends its wait also if it comes just before that begins."""
-        if _IS_WINDOWS or self.routed or port_is_routed() or _threading.current_thread() is not _threading.main_thread():
+        """Where run() is all there is, a signal ends its wait: on Windows nothing else would, elsewhere one that comes just before
+        the wait begins."""
+        if self.routed or port_is_routed() or _threading.current_thread() is not _threading.main_thread():
             return
         mutex_lock(&self.core.attention_lock)
-        port_route_console(self.core.port, KEY_SIGNAL)
+        port_route_console(self.core.port, KEY_SIGNAL, True)
         self.routed = True
         mutex_unlock(&self.core.attention_lock)
 
@@ -377,7 +319,7 @@ cdef class Engine:
         cdef Core *core = self.core
         mutex_lock(&core.attention_lock)
         if self.routed:         # a signal that comes later must not find a port that is gone
-            port_route_console(NULL, 0)
+            port_route_console(NULL, 0, False)
             self.routed = False
         if core.listener != INVALID_SOCKET:
             closesocket(core.listener)
@@ -472,26 +414,3 @@ cdef class Engine:
     def __repr__(self):
         state = ("new", "running", "stopped")[self.life]
         return f"<{type(self).__name__} {self.backend}, {self.core.worker_count} workers, {state}>"
-
-
-_engines = _weakref.WeakSet()
-
-
-def _forget_engines():
-    cdef Engine engine
-    for engine in list(_engines):
-        engine.disown()
-    _engines.clear()
-
-
-if hasattr(_os, "register_at_fork"):
-    _os.register_at_fork(after_in_child=_forget_engines)
-
-
-@_atexit.register
-def _stop_engines():
-    for engine in list(_engines):
-        try:
-            engine.stop(1.0)
-        except TimeoutError as stuck:
-            _log.warning("%s", stuck)

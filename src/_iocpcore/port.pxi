@@ -93,7 +93,7 @@ cdef extern from "port.h" nogil:
     int port_cpu_count()
     int64_t port_raise_open_files()
     void port_name_thread(const char *name)
-    void port_route_console(HANDLE port, ULONG_PTR key)
+    void port_route_console(HANDLE port, ULONG_PTR key, int passes_on)
     int port_is_routed()
 
 cdef extern from "sync.h" nogil:
@@ -122,9 +122,12 @@ cdef extern from *:
     static PORT_THREAD_LOCAL void *worker_of_thread;
     #ifdef _WIN32
     #define SIGNAL_CAME 0
+    #define SIGNAL_LOOKS 100
     #else
     #define SIGNAL_CAME EINTR
+    #define SIGNAL_LOOKS 0
     #endif
     """
-    int SIGNAL_CAME
+    int SIGNAL_CAME         # what a wait that a signal ended says
+    int SIGNAL_LOOKS        # how often Python is asked for it, since it may hear of it later than we do
     void *worker_of_thread

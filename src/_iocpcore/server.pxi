@@ -1,5 +1,7 @@
 # class Server: an engine that listens. class Client: one that only connects.
 
+import errno as _errno
+
 
 cdef object listen_error(int code, str host, int port):
     """The system's error with what to do about it."""
@@ -92,6 +94,6 @@ def route_console(Engine engine not None, bint on):
     """Windows: let Ctrl-C, Ctrl-Break and the closing of the console stop `engine` at once. No effect elsewhere."""
     mutex_lock(&engine.core.attention_lock)
     if on != engine.routed:
-        port_route_console(engine.core.port if on else NULL, KEY_STOP)
+        port_route_console(engine.core.port if on else NULL, KEY_STOP, False)
     engine.routed = on and engine.core.port != NULL
     mutex_unlock(&engine.core.attention_lock)

@@ -2,6 +2,8 @@
 
 cdef enum:
     STOP_STEP = 20          # milliseconds between the looks of a stop that waits for slow peers
+    ABANDON_TIME = 5        # seconds that connections begun before a start that failed have to end
+    SIGNAL_STEP = 10        # milliseconds between the looks for a signal that is on its way
 
 
 cdef void run_worker(Engine engine, Worker *w):
@@ -23,10 +25,19 @@ cdef void run_worker(Engine engine, Worker *w):
             except BaseException as error:  # KeyboardInterrupt, where nobody installed another handler
                 engine.interrupted = error
                 engine.request_stop()
+            else:
+                look_again(w)
     worker_of_thread = outer
     # The next one, if there is one. A worker could dequeue two quits at once, so they come one at a time.
     if counter_add(&core.quit_posted, 1) <= core.worker_count:
         wake(core, KEY_QUIT)
+
+
+# On Windows the packet is posted before Python's own handler runs, on another thread.
+cdef void look_again(Worker *w) noexcept nogil:
+    if w.signal_looks:
+        w.signal_looks -= 1
+        timer_start(w.core, &w.core.signal_timer, due_in(w.core, port_now(), SIGNAL_STEP * <int64_t>1000000), False)
 
 
 cdef void stop_step(Engine engine, Worker *w):
@@ -72,6 +83,55 @@ cdef void quit_if_done(Engine engine) noexcept:
             and counter_get(&core.accepts_in_flight) == 0 and counter_get(&core.ops_in_flight) == 0
             and counter_swap(&core.quit_posted, 1) == 0 and not wake(core, KEY_QUIT)):
         counter_set(&core.quit_posted, 0)       # no memory: the stop's next step tries again
+
+
+cdef join_workers(Engine engine, double deadline, double seconds):
+    """Wait for their ends until `deadline`, which is `seconds` after the stop was asked for."""
+    for thread in engine.threads:
+        thread.join(max(0.0, deadline - _time.monotonic()))
+    stuck = [thread.name for thread in engine.threads if thread.is_alive()]
+    if stuck:
+        raise TimeoutError(f"the engine did not stop within {seconds} s: a handler still runs on {', '.join(stuck)}")
+
+
+cdef finish(Engine engine):
+    """After the workers have left."""
+    with engine.starting:
+        if engine.life == STOPPED:
+            return
+        engine.life = STOPPED
+        engine.calls.clear()
+        drop_timers(engine)
+        engine.close_port()
+        _engines.discard(engine)
+
+
+cdef abandon(Engine engine, double seconds):
+    """It will never start: let go of all that waits for a worker. Raises TimeoutError if a handler still runs after `seconds`; then
+    stop() may be called again."""
+    cdef Core *core = engine.core
+    cdef double deadline = _time.monotonic() + seconds
+    engine.asked.set()
+    # `stopping` is past on_stop, since nothing was started, and past its deadline. Set before the sessions are counted: a
+    # connect() on another thread counts its own first and looks at this afterwards, so that one of the two sees the other.
+    counter_set(&core.stop_asked, 1)
+    counter_set(&core.stop_begun, 1)
+    counter_set(&core.stopping, 2)
+    engine.calls.clear()
+    drop_timers(engine)
+    engine.set_runner(None)
+    if counter_get(&core.sessions):
+        # Connections begun before start still have to end, each on its own worker.
+        engine.life = RUNNING
+        _engines.add(engine)
+        engine.allocate()
+        wake(core, KEY_STOP)
+        try:
+            engine.start_threads()
+        finally:
+            engine.gate.set()
+        join_workers(engine, deadline, seconds)
+    finish(engine)
 
 
 cdef drop_timers(Engine engine):

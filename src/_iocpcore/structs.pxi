@@ -212,6 +212,7 @@ ctypedef struct Worker:
     bint must_stop
     bint must_look          # whether a stop is done
     bint signal_came
+    int signal_looks        # how often to look for it again
     bint quit
     int64_t now
     # Statistics, written by this worker alone
@@ -312,5 +313,6 @@ ctypedef struct Core:
     crowd *crowd            # of a load generator: who of its players sends when; NULL: none
     size_t play_room        # bytes of the largest packet that its players send
     TimerNode stop_timer
+    TimerNode signal_timer
     counter_t flush_time    # at stop: nanoseconds until what was not sent is cut
     counter_t stop_deadline

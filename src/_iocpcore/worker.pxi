@@ -87,6 +87,7 @@ cdef void posted(Worker *w, int key) noexcept nogil:
         counter_set(&core.timer_wake, 0)
     elif key == KEY_SIGNAL:
         w.signal_came = True
+        w.signal_looks = SIGNAL_LOOKS
     elif key == KEY_ATTENTION:
         counter_set(&core.attention_wake, 0)
         mutex_lock(&core.attention_lock)
@@ -128,8 +129,11 @@ cdef void fire_timers(Worker *w) noexcept nogil:
         elif node == &core.accept_timer:
             accept_retry(w)
         else:
-            timer_hand_back(core, node)     # the stop's
-            w.must_stop = True
+            timer_hand_back(core, node)
+            if node == &core.signal_timer:
+                w.signal_came = True
+            else:           # the stop's
+                w.must_stop = True
 
 
 # Milliseconds until the next timer, and say what is waited for.

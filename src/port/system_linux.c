@@ -264,9 +264,11 @@ static void on_signal(int number, siginfo_t *info, void *context)
     errno = error;
 }
 
-void port_route_console(HANDLE handle, ULONG_PTR key)
+void port_route_console(HANDLE handle, ULONG_PTR key, int passes_on)
 {
     struct port *port = handle;
+
+    (void)passes_on;
 
     if (port)
         port->routed_key = key;

@@ -68,12 +68,13 @@ void port_name_thread(const char *name)
 static SRWLOCK route_lock = SRWLOCK_INIT;
 static HANDLE route_port;
 static ULONG_PTR route_key;
+static BOOL route_passes_on;
 static BOOL route_installed;
 static LONG route_used; /* a stop was asked for on this route before */
 
 static BOOL WINAPI console_event(DWORD event)
 {
-    BOOL posted = FALSE;
+    BOOL taken = FALSE;
 
     /* Only services and their like are told of it, and not who logs off: an administrator's session is no reason to stop. */
     if (event == CTRL_LOGOFF_EVENT)
@@ -82,13 +83,13 @@ static BOOL WINAPI console_event(DWORD event)
     if (route_port != NULL) {
         /* The second time: a handler of the program that never returns holds the stop up, and Python's own handler would wait for
          * the main thread, which may be in it. */
-        if (InterlockedExchange(&route_used, 1) && (event == CTRL_C_EVENT || event == CTRL_BREAK_EVENT))
+        if (InterlockedExchange(&route_used, 1) && !route_passes_on && (event == CTRL_C_EVENT || event == CTRL_BREAK_EVENT))
             TerminateProcess(GetCurrentProcess(), (UINT)STATUS_CONTROL_C_EXIT);
-        posted = PostQueuedCompletionStatus(route_port, 0, route_key, NULL);
+        taken = PostQueuedCompletionStatus(route_port, 0, route_key, NULL) && !route_passes_on;
     }
     ReleaseSRWLockShared(&route_lock);
 
-    if (!posted)
+    if (!taken)
         return FALSE; /* the next handler, Python's or the system's, may have it */
     if (event != CTRL_C_EVENT && event != CTRL_BREAK_EVENT) {
         /* The window closes, the system shuts down: the process ends when this handler returns. Not returning gives the server the
@@ -98,13 +99,14 @@ static BOOL WINAPI console_event(DWORD event)
     return TRUE;
 }
 
-void port_route_console(HANDLE port, ULONG_PTR key)
+void port_route_console(HANDLE port, ULONG_PTR key, int passes_on)
 {
     BOOL install;
 
     AcquireSRWLockExclusive(&route_lock);
     route_port = port;
     route_key = key;
+    route_passes_on = passes_on;
     route_used = 0;
     install = port != NULL && !route_installed;
     if (install)

@@ -202,6 +202,24 @@ def test_close_sends_what_was_queued_and_then_ends(backend, workers, balanced):
     assert server.stats().packets_queued == 3000
 
 
+@each_worker_count
+def test_a_wrong_length_behind_the_packet_that_ended_the_session_takes_nothing_from_the_answer(backend, workers, balanced):
+    answer = 100 * pack(b"an answer")
+
+    class Last(Recorder):
+        def on_packet(self, session, packet):
+            session.send(answer)
+            session.close()
+
+    handler = Last()
+    server = serve(balanced, handler, backend, workers)
+    with Peer(server.address) as peer:
+        peer.send(pack(b"go") + b"\0 whatever follows")
+        assert peer.receive_all() == answer
+        session = handler.session_of(peer)
+    assert handler.reason_of(session) == Reason.CLOSED
+
+
 def test_close_reaches_a_peer_that_still_sends(backend, balanced):
     """Closing a socket over unread bytes would reset the connection, and take what the peer has not read yet from it."""
     answer = b"".join(pack(b"%d" % number) for number in range(20_000))

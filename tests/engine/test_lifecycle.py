@@ -242,6 +242,28 @@ def test_stop_of_a_client_that_never_started_ends_its_connections(backend: str, 
         assert [(ended, reason) for ended, reason in witness.ended] == [(session, iocp.Reason.SERVER_STOPPED)]
 
 
+def test_stop_before_the_start_that_a_handler_holds_up_can_be_repeated(backend: str, balanced: list[iocp.Engine]) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    class Blocks(iocp.Handler):
+        def on_packet(self, session: iocp.Session, packet: bytes) -> None: ...
+
+        def on_disconnect(self, session: iocp.Session, reason: iocp.Reason) -> None:
+            entered.set()
+            leave.wait(TIMEOUT)
+
+    client = iocp.Client(Blocks(), backend=backend, workers=1)
+    balanced.append(client)
+    client.connect("127.0.0.1", 9)
+    with pytest.raises(TimeoutError, match="a handler still runs on iocp-worker-0"):
+        client.stop(timeout=0.05)
+    assert entered.wait(TIMEOUT)
+    leave.set()
+    client.stop()
+    assert not client.running and client.stats().sessions == 0
+    assert not worker_threads()
+
+
 def test_starting_again_is_an_error(serve: Serve) -> None:
     server = serve(Witness(), workers=1)
     for again in (server.start, server.run):

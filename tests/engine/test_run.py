@@ -185,8 +185,6 @@ except KeyboardInterrupt:
 
 
 def test_ctrl_c_ends_server_run_with_keyboard_interrupt(backend: str) -> None:
-    if sys.platform == "win32":
-        pytest.skip("without iocp.run() nothing routes Ctrl-C to a thread that waits in GetQueuedCompletionStatusEx")
     with Child(RUN, backend) as child:
         started(child)
         child.interrupt()
@@ -194,7 +192,6 @@ def test_ctrl_c_ends_server_run_with_keyboard_interrupt(backend: str) -> None:
         assert child.output[-1] == "interrupted False 0"
 
 
-@posix
 def test_ctrl_c_inside_a_handler_ends_server_run_too(backend: str) -> None:
     with Child(RUN, backend) as child:
         with socket.create_connection(("127.0.0.1", started(child)), timeout=TIMEOUT) as peer:

@@ -177,13 +177,13 @@ void console_event_is_posted_to_the_port(void)
     if (getenv("CONTRACT_OWN_GROUP") == NULL)
         skip_test("it interrupts everything on this console; set CONTRACT_OWN_GROUP=1 in a process group of its own");
     open_port(1);
-    port_route_console(the_port, 0xC0);
+    port_route_console(the_port, 0xC0, 0);
     counter_add(&posts_in_flight, 1); /* the handler's */
     if (!GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, GetCurrentProcessId()))
         skip_test("no console on which this process group could be interrupted (error %lu)", GetLastError());
     CHECK_EQUAL(dequeue(&packet, 1, (DWORD)deadline_milliseconds()), 1);
     CHECK(packet.operation == NULL && packet.key == 0xC0);
-    port_route_console(NULL, 0);
+    port_route_console(NULL, 0, 0);
     close_port();
 }
 

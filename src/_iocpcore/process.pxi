@@ -1,0 +1,44 @@
+# What the end of the process, and a fork of it, mean to its engines.
+
+import atexit as _atexit
+import os as _os
+import weakref as _weakref
+
+_engines = _weakref.WeakSet()   # those that run
+
+
+cdef disown(Engine engine):
+    """In a forked child: all that runs is the parent's. It is left alone, open as it is, and here the engine has stopped."""
+    cdef Core *core = engine.core
+    cdef int i
+    engine.starting = _threading.RLock()
+    mutex_init(&core.attention_lock)
+    if engine.routed:       # or a Ctrl-C here would be told to the parent's port
+        port_route_console(NULL, 0, False)
+        engine.routed = False
+    core.port = NULL
+    core.listener = INVALID_SOCKET
+    for i in range(core.worker_count):
+        core.workers[i].quit = True     # if the child comes from a handler and returns to its worker
+    engine.calls.clear()
+    engine.asked.set()
+    engine.life = STOPPED
+
+
+def _forget_engines():
+    for engine in list(_engines):
+        disown(engine)
+    _engines.clear()
+
+
+if hasattr(_os, "register_at_fork"):
+    _os.register_at_fork(after_in_child=_forget_engines)
+
+
+@_atexit.register
+def _stop_engines():
+    for engine in list(_engines):
+        try:
+            engine.stop(1.0)
+        except TimeoutError as stuck:
+            _log.warning("%s", stuck)
