@@ -60,15 +60,23 @@ class Trial:
 
 
 def attempt(
-    command: Sequence[str], players: int, hold: float, ramp: float, *, cpu_count: int = 1, wine: bool = False, seed: int = 1
+    command: Sequence[str],
+    players: int,
+    hold: float,
+    ramp: float,
+    *,
+    rate: float = 1.0,
+    cpu_count: int = 1,
+    wine: bool = False,
+    seed: int = 1,
 ) -> Trial:
-    """Let `players` come within `ramp` seconds, then measure for `hold` seconds. Raises process.Failed if there was nothing to measure."""
+    """Let `players` come within `ramp` seconds, each with `rate` moves a second, then measure for `hold` seconds. Raises process.Failed if there was nothing to measure."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, process.server(command, cpu_count, wine=wine) as running:
         report_file = Path(folder) / "report.json"
         # Where the server may use all CPUs, the load is on one of them too.
         cpu = process.cpus()[0] if cpu_count == 1 and len(process.cpus()) > 1 else None
-        watched = _watch(_load(running, players, hold, ramp, seed, report_file), running.pids, cpu)
+        watched = _watch(_load(running, players, rate, hold, ramp, seed, report_file), running.pids, cpu)
         if not report_file.exists():
             raise process.Failed(f"iocp-load left no report: {watched.last_line or 'it said nothing'}")
         report: dict[str, Any] = json.loads(report_file.read_text(encoding="utf-8"))
@@ -103,10 +111,12 @@ def sends_of(farewell: str) -> int:
     return int(found[1].replace(",", "")) if found else 0
 
 
-def _load(running: process.Running, players: int, hold: float, ramp: float, seed: int, report_file: Path) -> list[str]:
+def _load(
+    running: process.Running, players: int, rate: float, hold: float, ramp: float, seed: int, report_file: Path
+) -> list[str]:
     return [
         sys.executable, "-u", "-m", "iocp.load", "chess", "--host", running.host, "--port", str(running.port), "--clients", str(players),
-        "--rate", "1", "--ramp", f"{max(1.0, players / ramp):.1f}/s", "--duration", f"{hold:g}", "--seed", str(seed),
+        "--rate", f"{rate:g}", "--ramp", f"{max(1.0, players / ramp):.1f}/s", "--duration", f"{hold:g}", "--seed", str(seed),
         "--json", str(report_file),
     ]  # fmt: skip
 

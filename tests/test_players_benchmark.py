@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import subprocess
@@ -9,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from unittest import mock
 
 import pytest
@@ -216,6 +217,36 @@ def test_an_aim_against_uvloop_is_met_or_missed_only_if_the_intervals_say_so(
     base = {"held": 1_000, "missed": 1_050}
     result = {"held": held, "missed": missed, "confirmed": confirmed, "cpus": 1, "limited_by": ""}
     assert module("players")._ratio_note(result, base) == says
+
+
+def test_players_move_at_the_rate_of_their_world(module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:
+    players, trial = module("players"), module("trial")
+    loads: list[list[str]] = []
+
+    class Enough(Exception):
+        pass
+
+    def watch(command: list[str], *_: object) -> None:
+        loads.append(command)
+        raise Enough
+
+    monkeypatch.setattr(trial, "_watch", watch)
+    monkeypatch.setattr(trial.process, "server", lambda *_, **__: contextlib.nullcontext(SimpleNamespace(host="h", port=1, pids=[])))
+    options = players.parse(["--quick", "--servers", "asyncio"])
+    for world in players.WORLDS:
+        with pytest.raises(Enough):
+            players.Case(world, options.chosen[0], options, 10)._try(10, False)
+    assert [load[load.index("--rate") + 1] for load in loads] == ["1", "1", "1", "2"]
+    assert [world.name for world in players.WORLDS if world.rate != 1] == ["open-2"]
+
+
+def test_a_world_without_an_aim_has_no_note_of_it(module: Callable[[str], ModuleType]) -> None:
+    result = {
+        "failure": "", "held": 100, "missed": 101, "confirmed": True, "limited_by": "", "server": "pyiocp", "cpus": 1, "trials": [],
+    }  # fmt: skip
+    notes, kept = module("players")._notes, {"resolution": 5, "wine": False}
+    assert notes({**result, "aim": 90}, None, kept) == ["aim 90: met"]
+    assert notes({**result, "aim": 0}, None, kept) == []
 
 
 def test_a_wide_interval_is_said_to_be_for_want_of_time(module: Callable[[str], ModuleType]) -> None:
