@@ -54,7 +54,7 @@ def balanced() -> Iterator[list[iocp.Engine]]:
     engines: list[iocp.Engine] = []
     yield engines
     for engine in engines:
-        engine.stop()
+        engine.stop(60)  # a machine may stand still for seconds
     gc.collect()
     for engine in engines:
         assert_balanced(engine)

@@ -129,8 +129,8 @@ def test_select_hangs_up_on_whom_its_set_has_no_place_for(build: Path) -> None:
     try:
         assert server.stdout
         port = server.stdout.readline().strip().rpartition(":")[2]
-        command = [programs.build("load", build), "echo", "127.0.0.1", port, "--connections", 1100, "--active", 5, "--seconds", 0.2]
-        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=60)
+        command = [programs.build("load", build), "echo", "127.0.0.1", port, "--connections", 1100, "--active", 5, "--seconds", 1]
+        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=100)
         report = json.loads(done.stdout)
         # Standard streams and the listener have a place of the 1024, and whatever this process handed on.
         assert 1000 < report["connections"] <= 1020
@@ -171,7 +171,8 @@ def wrong_server() -> Iterator[Callable[[Answer], int]]:
             connection, _ = listener.accept()
             with connection:
                 try:
-                    while data := connection.recv(65536):
+                    # All that is under way: of one packet alone no function could change the order.
+                    while data := connection.recv(4 * 16, socket.MSG_WAITALL):
                         connection.sendall(answer(data))
                 except OSError:
                     pass  # the load generator hung up, as it should
@@ -184,7 +185,7 @@ def wrong_server() -> Iterator[Callable[[Answer], int]]:
     yield start
     listener.close()
     for thread in threads:
-        thread.join(5)
+        thread.join(100)
 
 
 def swapped(data: bytes) -> bytes:
@@ -205,7 +206,7 @@ def test_the_load_generator_notices_a_server_that_echoes_wrongly(
 ) -> None:
     port = wrong_server(answer)
     command = [benchmark_programs().build("load", build), "echo", "127.0.0.1", port, "--connections", 1, "--window", 4, "--seconds", 0.2]
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=100)
     report = json.loads(done.stdout)
     assert done.returncode == 1
     assert report["errors"] == 1
@@ -250,13 +251,15 @@ def test_independent_games_answer_every_packet(switches: list[str]) -> None:
         try:
             assert server.stdout is not None
             host, _, port = server.stdout.readline().split()[2].rpartition(":")
-            peers = [socket.create_connection((host, int(port)), timeout=30) for _ in range(4)]
+            peers = [socket.create_connection((host, int(port)), timeout=100) for _ in range(4)]
+            readers = [peer.makefile("rb") for peer in peers]
             for number in range(50):
                 for peer in peers:
                     peer.sendall(b"\x06\x00" + number.to_bytes(4, "little"))
-                for peer in peers:
-                    assert peer.recv(6, socket.MSG_WAITALL) == b"\x06\x00" + number.to_bytes(4, "little")
-            for peer in peers:
+                for reader in readers:
+                    assert reader.read(6) == b"\x06\x00" + number.to_bytes(4, "little")
+            for reader, peer in zip(readers, peers, strict=True):
+                reader.close()
                 peer.close()
         finally:
             server.terminate()

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent / "engine"))
 from child_process import Child  # noqa: E402
 from seccomp import DENY, linux_x86_64  # noqa: E402
 
-SECONDS = 20.0
+SECONDS = 100.0
 
 
 def block(page: str, title: str) -> Block:
@@ -110,7 +110,7 @@ def test_what_a_container_is_told_about_io_uring() -> None:
     if "io_uring" not in iocp.available_backends():
         pytest.skip("io_uring does not work here even without the filter")
     with Child(DENY + DENIED, IOCP_BACKEND="") as child:
-        code = child.finish()
+        code = child.finish(SECONDS)
     if child.output == ["no seccomp here"]:
         pytest.skip("seccomp is not allowed here")
     assert code == 0, child.output

@@ -146,7 +146,7 @@ def test_the_python_that_runs_is_found_and_a_missing_one_named() -> None:
 def test_wrong_usage_is_said(words: list[str], complaint: str) -> None:
     done = subprocess.run(
         [sys.executable, str(PROJECT / "tools/wheels.py"), *words],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100,
     )
     assert done.returncode == 2
     assert complaint in done.stderr and "usage:" in done.stderr

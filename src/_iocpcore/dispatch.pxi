@@ -123,8 +123,8 @@ cdef void accepted(Engine engine, Worker *w, Event *e):
     except MemoryError:
         closesocket(e.socket)
         uncount_address(core, e.counted)
-        counter_add(&core.sessions, -1)
         counter_add(&core.ended[OUT_OF_MEMORY], 1)
+        counter_add(&core.sessions, -1)
         return
     c = &s.c
     e.connection = c

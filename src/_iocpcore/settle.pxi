@@ -234,8 +234,9 @@ cdef void forget_connection(Worker *w, Connection *c) noexcept nogil:
         buffer_release(&core.pool, c.partial)
         c.partial = NULL
     uncount_address(core, c.counted)
-    counter_add(&core.sessions, -1)
+    # In this order, so that whoever sees no session any more finds each among those that have ended.
     counter_add(&core.ended[c.reason], 1)
+    counter_add(&core.sessions, -1)
 
 
 # If no list mentions the connection any more, give up its object with the next turn that has the interpreter lock. With the

@@ -21,7 +21,7 @@ import pytest
 
 import iocp
 
-TIMEOUT = 10.0
+TIMEOUT = 30.0
 """Of a socket call and of a wait: long enough for Wine on a busy machine, since it is only ever used up by a failure."""
 
 # One worker is the lecture's single-thread mode, two make every race possible that more would.
@@ -121,6 +121,37 @@ class Peer:
         self.socket.close()
 
 
+class Steady:
+    """A peer that speaks again and again, so that a server with this idle time-out must not cut it.
+
+    It may, if the machine has kept the peer from speaking for that long: that is seen here, and is no failure.
+    """
+
+    def __init__(self, address: tuple[str, int], idle_timeout: float) -> None:
+        self.idle_timeout = idle_timeout
+        self.cut = False
+        self.spoke = time.perf_counter()  # before the server can know of it
+        self.peer = Peer(address)
+
+    def echo(self, packet: bytes) -> None:
+        if self.cut:
+            threading.Event().wait(0.01)  # nothing to do but to leave the others the processor
+            return
+        began = time.perf_counter()
+        try:
+            self.peer.echo(packet)
+            self.spoke = began
+        except (ConnectionError, EOFError):
+            assert time.perf_counter() - self.spoke >= self.idle_timeout, "cut, though it has spoken"
+            self.cut = True
+
+    def __enter__(self) -> Steady:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.peer.close()
+
+
 class Recorder(iocp.Handler):
     """Keeps what it is told, in its order; a test waits for a state of that record."""
 
@@ -187,6 +218,11 @@ def serve(balanced: list[iocp.Engine], handler: iocp.Handler, backend: str, work
     balanced.append(server)
     server.start()
     return server
+
+
+def is_over(stats: iocp.Stats) -> bool:
+    """Whether no session is left and each is counted as ended: a worker does the one a moment before the other."""
+    return stats.sessions == 0 and sum(stats.ended.values()) >= stats.accepted
 
 
 @contextmanager

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 
 import pytest
 
 import iocp
 from iocp import Reason
-from peer import Echo, Peer, Recorder, each_worker_count, pack, serve
+from peer import TIMEOUT, Echo, Peer, Recorder, each_worker_count, pack, serve
 
 
 # ---- what the handler is told ----
@@ -24,6 +25,8 @@ def test_connect_then_packets_then_disconnect(backend, workers, concurrent, bala
     for number in range(5):
         for peer in peers:
             peer.send(pack(b"%d" % number))
+    # Not before: who has gone before being accepted may never become a session on some systems.
+    handler.wait_until(lambda: len(handler.sessions) == 20)
     for peer in peers:
         peer.close()
     handler.wait_until(lambda: len(handler.reasons) == 20)
@@ -59,11 +62,17 @@ def test_callbacks_never_overlap_unless_asked_for_and_those_of_one_session_not_e
         handler = Overlap()
         server = serve(balanced, handler, backend, 2, concurrent=concurrent)
         peers = [Peer(server.address) for _ in range(8)]
-        for _ in range(10):
+        deadline = time.monotonic() + TIMEOUT
+        while True:
+            for _ in range(10):
+                for peer in peers:
+                    peer.send(2 * pack(b"x"))
             for peer in peers:
-                peer.send(2 * pack(b"x"))
+                assert peer.receive(40) == 20 * pack(b"x")
+            # The machine may leave one of the workers without a processor for all of that: until both were there at once.
+            if handler.together or not concurrent or time.monotonic() > deadline:
+                break
         for peer in peers:
-            assert peer.receive(40) == 20 * pack(b"x")
             peer.close()
         assert handler.wrong == 0
         assert bool(handler.together) == concurrent

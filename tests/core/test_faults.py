@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+import sys
 import threading
 
 import pytest
 
-from iocp import Limits, Reason
-from peer import TIMEOUT, Echo, Peer, Recorder, each_worker_count, pack, serve, threads
+from iocp import Framing, Limits, Reason
+from peer import TIMEOUT, Echo, Peer, Recorder, Steady, each_worker_count, is_over, pack, serve, threads
 
 
 # ---- resets, in every state a connection can be in ----
@@ -53,7 +55,7 @@ def test_reset_in_the_accept_queue(backend, balanced):
         with Peer(server.address) as peer:
             peer.echo(pack(b"still here"))
     # Some systems show them and let them fail later, some do not show them at all.
-    handler.wait_until(lambda: server.stats().sessions == 0)
+    handler.wait_until(lambda: is_over(server.stats()))
     stats = server.stats()
     assert 2 <= stats.accepted <= 12
     assert sum(stats.ended.values()) == stats.accepted
@@ -96,7 +98,9 @@ def test_reset_in_the_middle_of_a_packet(backend, workers, balanced):
     assert peer.receive(6) == pack(b"whole")
     handler.wait_until(lambda: server.stats().bytes_received == 10)
     peer.reset()
-    assert handler.reason_of(session) == Reason.PEER_RESET
+    reason = handler.reason_of(session)
+    # The next receive may not wait yet, and Wine forgets a reset that no operation waits for: there it looks like an end.
+    assert reason == Reason.PEER_RESET or reason == Reason.PEER_CLOSED and sys.platform == "win32"
 
 
 @each_worker_count
@@ -192,6 +196,7 @@ def test_a_flood_starves_nobody(backend, workers, balanced):
             while not done.is_set():
                 peer.send(4096 * pack(b"flood flood fl"))
 
+    handler.wait_until(lambda: ticks)
     with Peer(server.address) as early, threads(2, flood):
         try:
             handler.wait_until(lambda: server.stats().packets_received > 10_000)
@@ -200,31 +205,31 @@ def test_a_flood_starves_nobody(backend, workers, balanced):
             with Peer(server.address) as late:
                 late.echo(pack(b"E"))
             seen = len(ticks)
-            handler.wait_until(lambda: len(ticks) >= seen + 3)
+            # It was a flood for all of that time, and still is.
+            handler.wait_until(lambda: len(ticks) >= seen + 3 and ticks[-1] > ticks[seen] > ticks[0])
         finally:
             done.set()
-    # It was a flood for all of that time.
-    assert ticks[-1] > ticks[seen] > ticks[0]
 
 
 def test_a_peer_that_sends_a_byte_now_and_then_is_idle(backend, balanced):
     """Only whole packets keep a session alive: otherwise a byte at a time holds it for ever."""
     handler = Echo()
-    server = serve(balanced, handler, backend, limits=Limits(idle_timeout=0.4))
-    with Peer(server.address) as loris, Peer(server.address) as healthy:
+    limit = 0.4
+    server = serve(balanced, handler, backend, framing=Framing(4), limits=Limits(idle_timeout=limit))
+    with Peer(server.address) as loris, Steady(server.address, limit) as healthy:
         session = handler.session_of(loris)
-        letters = iter(bytes([250]) + bytes(249))
+        letters = itertools.chain((100_000).to_bytes(4, "little"), itertools.repeat(0))  # of one packet, however long it takes
         while session.id not in handler.reasons:
             try:
                 loris.send(bytes([next(letters)]))
             except ConnectionError:
                 break
             for _ in range(5):
-                healthy.echo(pack(b"alive"))
+                healthy.echo(Framing(4).pack(b"alive"))
             with handler.changed:
                 handler.changed.wait(0.01)
         assert handler.reason_of(session) == Reason.IDLE_TIMEOUT
-        healthy.echo(pack(b"alive"))
+        healthy.echo(Framing(4).pack(b"alive"))
 
 
 def test_many_that_never_finish_a_packet_cost_little_and_stop_nobody(backend, balanced):
@@ -239,7 +244,7 @@ def test_many_that_never_finish_a_packet_cost_little_and_stop_nobody(backend, ba
             healthy.echo(pack(b"x"))
     stats = server.stats()
     assert stats.sessions >= 100 and not stats.ended.keys() - {Reason.PEER_CLOSED}
-    assert stats.buffers_in_use <= 102  # one for the beginning of each packet
+    handler.wait_until(lambda: server.stats().buffers_in_use == 100)  # one for the beginning of each packet
     for peer in slow:
         peer.close()
     handler.wait_until(lambda: server.stats().buffers_in_use == 0)

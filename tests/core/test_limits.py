@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import fields
 
 import pytest
 
 import iocp
 from iocp import Limits, Reason
-from peer import Echo, Peer, Recorder, each_worker_count, pack, serve, threads
+from peer import Echo, Peer, Recorder, Steady, each_worker_count, is_over, pack, serve, threads
 
 
 def is_refused(address, source=None):
@@ -87,13 +88,16 @@ def test_no_more_sessions_than_allowed_when_all_come_at_once(backend, workers, b
     server = serve(balanced, handler, backend, workers, limits=Limits(sessions=5))
 
     def come_and_go(_):
-        for _ in range(25):
+        for _ in range(10):
             try:
-                Peer(server.address).close()
+                with Peer(server.address) as peer:
+                    # Not gone before it was accepted, or some systems never show it: the server ends the connection.
+                    peer.finish()
+                    peer.wait_for_end()
             except ConnectionError:
                 pass  # refused
 
-    with threads(4, come_and_go):
+    with threads(10, come_and_go):
         pass
     handler.wait_until(lambda: server.stats().sessions == 0 and sum(server.stats().ended.values()) == 100)
     assert 1 <= handler.most <= 5
@@ -135,7 +139,7 @@ def test_packets_over_the_rate(backend, workers, balanced):
 
 def test_a_rate_below_one_packet_a_second_lets_packets_through(backend, balanced):
     handler = Echo()
-    server = serve(balanced, handler, backend, limits=Limits(packets_per_second=0.1))
+    server = serve(balanced, handler, backend, limits=Limits(packets_per_second=0.01))
     with Peer(server.address) as peer:
         peer.echo(pack(b"first"))
         session = handler.session_of(peer)
@@ -173,21 +177,38 @@ class Login(Echo):
         return session.data == "in"
 
 
+def is_in_time(limit, began, speak):
+    """Whether what `speak` does worked. If not, the machine has held it up until `limit` seconds after `began`: nobody is cut sooner."""
+    try:
+        speak()
+    except (ConnectionError, EOFError):
+        assert time.perf_counter() - began >= limit
+        return False
+    return True
+
+
 @each_worker_count
 def test_not_logged_in_in_time(backend, workers, balanced):
     handler = Login()
-    server = serve(balanced, handler, backend, workers, limits=Limits(login_timeout=0.5))
+    limit = 0.5
+    server = serve(balanced, handler, backend, workers, limits=Limits(login_timeout=limit))
+    began = time.perf_counter()
     with Peer(server.address) as player, Peer(server.address) as silent, Peer(server.address) as talker:
-        player.echo(pack(b"hello"))
         session = handler.session_of(player)
-        assert not session.logged_in
-        player.echo(pack(b"in"))
-        for _ in range(5):
-            player.echo(pack(b"playing"))
-        assert session.logged_in
-        assert handler.asked.count(session.id) == 2  # until it said yes
+
+        def log_in():
+            player.echo(pack(b"hello"))
+            assert not session.logged_in
+            player.echo(pack(b"in"))
+
+        logged_in = is_in_time(limit, began, log_in)
+        if logged_in:
+            for _ in range(5):
+                player.echo(pack(b"playing"))
+            assert session.logged_in
+            assert handler.asked.count(session.id) == 2  # until it said yes
         unwanted = [handler.session_of(silent), handler.session_of(talker)]
-        while len(handler.reasons) < 2:
+        while not all(other.id in handler.reasons for other in unwanted):
             try:
                 talker.send(pack(b"words, no login"))
             except ConnectionError:
@@ -195,34 +216,38 @@ def test_not_logged_in_in_time(backend, workers, balanced):
             with handler.changed:
                 handler.changed.wait(0.01)
         assert [handler.reasons[other.id] for other in unwanted] == 2 * [Reason.LOGIN_TIMEOUT]
-        player.echo(pack(b"still playing"))
-        handler.wait_until(lambda: server.stats().ended == {Reason.LOGIN_TIMEOUT: 2})
+        if logged_in:
+            player.echo(pack(b"still playing"))
+        handler.wait_until(lambda: server.stats().ended == {Reason.LOGIN_TIMEOUT: 2 if logged_in else 3})
 
 
 def test_by_default_the_first_packet_is_the_login(backend, balanced):
     handler = Echo()
-    server = serve(balanced, handler, backend, limits=Limits(login_timeout=0.4))
+    limit = 0.4
+    server = serve(balanced, handler, backend, limits=Limits(login_timeout=limit))
+    began = time.perf_counter()
     with Peer(server.address) as player, Peer(server.address) as silent:
-        player.echo(pack(b"hello"))
-        silent.send(pack(b"hello")[:3])  # half a packet is none
+        logged_in = is_in_time(limit, began, lambda: player.echo(pack(b"hello")))
+        is_in_time(limit, began, lambda: silent.send(pack(b"hello")[:3]))  # half a packet is none
         assert handler.reason_of(handler.session_of(silent)) == Reason.LOGIN_TIMEOUT
-        player.echo(pack(b"still here"))
+        if logged_in:
+            player.echo(pack(b"still here"))
 
 
 @each_worker_count
 def test_idle_for_too_long(backend, workers, balanced):
     handler = Echo()
-    server = serve(balanced, handler, backend, workers, limits=Limits(idle_timeout=0.5))
-    with Peer(server.address) as busy, Peer(server.address) as silent, Peer(server.address) as once:
-        session = handler.session_of(silent)
+    limit = 0.5
+    server = serve(balanced, handler, backend, workers, limits=Limits(idle_timeout=limit))
+    with Steady(server.address, limit) as busy, Peer(server.address) as silent, Steady(server.address, limit) as once:
+        idle = [handler.session_of(silent), handler.session_of(once.peer)]
         once.echo(pack(b"and then no more"))
-        fell_silent = handler.session_of(once)
-        while len(handler.reasons) < 2:
+        while not all(session.id in handler.reasons for session in idle):
             busy.echo(pack(b"busy"))
-        assert handler.reasons == {session.id: Reason.IDLE_TIMEOUT, fell_silent.id: Reason.IDLE_TIMEOUT}
+        assert [handler.reasons[session.id] for session in idle] == 2 * [Reason.IDLE_TIMEOUT]
         busy.echo(pack(b"busy"))
         silent.wait_for_end()
-        handler.wait_until(lambda: server.stats().ended == {Reason.IDLE_TIMEOUT: 2})
+        handler.wait_until(lambda: server.stats().ended == {Reason.IDLE_TIMEOUT: 2 + busy.cut})
 
 
 def test_what_the_server_sends_does_not_count_as_life(backend, balanced):
@@ -243,7 +268,7 @@ def test_a_session_is_cut_once_for_several_limits(backend, workers, balanced):
     peers = [Peer(server.address, receive_buffer=4096) for _ in range(20)]
     handler.wait_until(lambda: len(handler.sessions) == 20)
     server.broadcast(bytes(8 << 20))
-    handler.wait_until(lambda: server.stats().sessions == 0)
+    handler.wait_until(lambda: is_over(server.stats()))
     assert len(handler.reasons) == sum(server.stats().ended.values()) == 20
     assert set(handler.reasons.values()) <= {Reason.IDLE_TIMEOUT, Reason.LOGIN_TIMEOUT, Reason.SLOW_RECEIVER}
     for peer in peers:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import iocp
-from witness import Dialer, Witness, in_threads, ipv6, packet, read_to_end, until
+from witness import Dialer, Pulse, Witness, in_threads, ipv6, packet, read_to_end, until
 
 Serve = Callable[..., iocp.Server]
 ClientOf = Callable[..., iocp.Client]
@@ -54,9 +54,9 @@ def test_connect_and_talk(serve: Serve, client_of: ClientOf) -> None:
     session.close()
     assert session.closed
     assert witness.wait_ended() == [iocp.Reason.CLOSED] and far.wait_ended() == [iocp.Reason.PEER_CLOSED]
-    until(client, lambda: client.stats().sessions == 0)
+    until(client, lambda: client.stats().ended == {iocp.Reason.CLOSED: 1})
     stats = client.stats()
-    assert (stats.connected, stats.accepted, stats.ended) == (1, 0, {iocp.Reason.CLOSED: 1})
+    assert (stats.connected, stats.accepted, stats.sessions) == (1, 0, 0)
 
 
 def test_what_is_sent_before_the_connection_is_made_is_queued(serve: Serve, client_of: ClientOf) -> None:
@@ -103,7 +103,7 @@ def test_connection_that_is_not_answered_times_out(client_of: ClientOf, mute_por
     began = time.perf_counter()
     session = client.connect("127.0.0.1", mute_port, timeout=0.1)
     assert witness.wait_ended() == [iocp.Reason.CONNECT_TIMEOUT]
-    assert 0.1 <= time.perf_counter() - began < 5
+    assert 0.1 <= time.perf_counter() - began < 10  # which is the default
     assert session.closed and not witness.connected
     until(client, lambda: client.stats().ended == {iocp.Reason.CONNECT_TIMEOUT: 1})
 
@@ -138,9 +138,11 @@ def test_stop_ends_connections_that_are_being_made(client_of: ClientOf, mute_por
     witness = Witness()
     client = client_of(witness)
     sessions = [client.connect("127.0.0.1", mute_port, timeout=None) for _ in range(20)]
-    began = time.perf_counter()
-    client.stop()
-    assert time.perf_counter() - began < 2
+    with Pulse() as pulse:
+        began = time.perf_counter()
+        client.stop(timeout=100.0)
+        took = time.perf_counter() - began
+    assert took - pulse.lost < 2  # which is what those get that have something to send
     assert [reason for _, reason in witness.ended] == [iocp.Reason.SERVER_STOPPED] * 20
     assert {session for session, _ in witness.ended} == set(sessions)
 
@@ -356,6 +358,8 @@ def test_peer_that_resets(client_of: ClientOf) -> None:
         session = client.connect(*listener.getsockname())
         accepted, _ = listener.accept()
         witness.wait_connected()
+        # The only worker looks, and so has done what comes after on_connect: its receive waits. Wine forgets a reset before that.
+        until(client, lambda: client.stats().ops_in_flight == 1)
         # Linger of zero seconds: close() resets. The structure's fields are shorter on Windows.
         linger = b"\1\0\0\0" if sys.platform == "win32" else b"\1\0\0\0\0\0\0\0"
         accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)

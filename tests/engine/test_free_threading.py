@@ -112,9 +112,10 @@ def test_a_timer_is_cancelled_by_many_threads_while_it_fires(serve: Serve) -> No
     until(server, lambda: server.stats().timers <= 1)  # the one that looks
     count = len(fired)
     came = threading.Event()
-    server.call_later(0.01, came.set)
+    server.call_later(0.05, came.set)
     assert came.wait(TIMEOUT)
-    assert len(fired) == count
+    # At most one call per worker was under way when the last cancel() returned; one that lives on would be called 50 times.
+    assert len(fired) - count <= server.workers
 
 
 def test_data_is_read_and_written_by_many_threads(serve: Serve, dial: Dialer) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import iocp
 from child_process import Child
-from witness import Dialer, Witness, in_threads, packet, read_exactly, read_to_end
+from witness import TIMEOUT, Dialer, Witness, in_threads, packet, read_exactly, read_to_end
 
 Serve = Callable[..., iocp.Server]
 ClientOf = Callable[..., iocp.Client]
@@ -113,7 +113,7 @@ def test_very_long_time_outs_are_long(serve: Serve, client_of: ClientOf, dial: D
     near.wait_connected()
     later = threading.Event()
     server.call_later(0.05, later.set)  # guards are looked at together with timers
-    assert later.wait(10)
+    assert later.wait(TIMEOUT)
     peer.sendall(packet("still here"))
     assert read_exactly(peer, 11) == packet("still here")
     assert not witness.ended and not near.ended

@@ -13,15 +13,18 @@ import pytest
 
 import iocp
 from child_process import Child
-from witness import TIMEOUT, Dialer, Witness, packet, read_exactly
+from witness import TIMEOUT, Dialer, Witness, packet, read_exactly, until
 
 Serve = Callable[..., iocp.Server]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="forks, and signals to a process, are not Windows' way")
 
 
 FORKS = """
-import os, socket, sys
+import os, socket, sys, warnings
 import iocp
+
+# Python from 3.12 on says that a fork of a process with threads may end in a deadlock.
+warnings.simplefilter("ignore", DeprecationWarning)
 
 class Echo(iocp.Handler):
     def on_packet(self, session, packet):
@@ -95,11 +98,12 @@ def test_a_listener_that_something_else_has_shut_down_is_no_reason_to_spin(serve
         if found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and found.getsockname() == server.address:
             found.shutdown(socket.SHUT_RDWR)
         found.detach()
+    until(server, lambda: server.stats().accept_errors)
     over = threading.Event()
     server.call_later(0.5, over.set)
     assert over.wait(TIMEOUT)
     # One of them finds it out at a time, ten times a second.
-    assert 1 <= server.stats().accept_errors < 5_000
+    assert server.stats().accept_errors < 5_000
 
 
 class AsksToStop(iocp.Handler):
@@ -115,7 +119,7 @@ def test_a_callback_may_stop_an_engine_that_is_stopped_before_it_was_started(bac
     balanced.append(client)
     reasons: list[iocp.Reason] = []
     client.connect("127.0.0.1", 9, data=reasons)
-    stopped = threading.Thread(target=client.stop, args=(1.0,), daemon=True)
+    stopped = threading.Thread(target=client.stop, args=(TIMEOUT / 2,), daemon=True)
     stopped.start()
     stopped.join(TIMEOUT)
     assert not stopped.is_alive() and len(reasons) == 1
@@ -195,7 +199,7 @@ def interrupt(server, handler, ended):
     for _ in range(40):
         handler.sessions[0].send(b"\\2x")
     os.kill(os.getpid(), signal.SIGINT)
-    print("ended", ended.wait(10))
+    print("ended", ended.wait(20))
     server.request_stop()
 
 for _ in range(5):
@@ -216,7 +220,7 @@ for _ in range(5):
 @posix
 def test_a_signal_that_finds_the_only_worker_outside_its_wait_is_not_lost(backend: str) -> None:
     with Child(INTERRUPTED, backend) as child:
-        assert child.finish(5 * TIMEOUT) == 0, child.output
+        assert child.finish(110) == 0, child.output
         assert child.output == ["ended True"] * 5
 
 

@@ -99,7 +99,8 @@ def test_handlers_end_sessions_of_other_workers(serve: Serve, client_of: ClientO
     for _ in range(40):
         peers.again(client)
     chance, pause, over = random.Random(6), threading.Event(), time.monotonic() + TRAFFIC
-    while time.monotonic() < over:  # a thread that is no worker ends some too
+    # A thread that is no worker ends some too, and on a busy machine until somebody has come again.
+    while time.monotonic() < over or len(crowd.began) <= 40 and time.monotonic() < over + TIMEOUT:
         for session in server.sessions():
             fate = chance.random()
             if fate < 0.05:
@@ -257,16 +258,19 @@ def test_connect_by_name_races_with_stop(
         witness = Witness()
         client = client_of(witness, workers=2)
         sessions: list[iocp.Session] = []
-        going = threading.Semaphore(0)
+        going, stopping = threading.Semaphore(0), threading.Event()
 
         def connect(number: int, client: iocp.Client = client) -> None:
             if number == 0:
                 for _ in range(chance.randrange(1, 30)):
                     assert going.acquire(timeout=TIMEOUT)
+                stopping.set()
                 client.stop()
                 return
             with pytest.raises(RuntimeError, match="stop"):
-                for _ in range(10_000):
+                while True:
+                    if len(sessions) > 200:  # enough of them, should the stop be late
+                        assert stopping.wait(TIMEOUT)
                     sessions.append(client.connect("a-name.invalid", server.address[1]))
                     going.release()
 
@@ -277,7 +281,7 @@ def test_connect_by_name_races_with_stop(
 
 def test_connections_that_always_have_something_are_all_served(serve: Serve, dial: Dialer) -> None:
     """The ones that are ready again at once must neither overtake each other nor keep the port's others waiting."""
-    flooders, enough = 24, 6_000
+    flooders, enough = 24, 3_000
 
     class Counting(Witness):
         def __init__(self) -> None:
@@ -314,7 +318,7 @@ def test_connections_that_always_have_something_are_all_served(serve: Serve, dia
         for _ in range(3):
             other.sendall(packet("o"))
             assert read_exactly(other, 2) == packet("o")
-        witness.wait_for(lambda: witness.seen)
+        witness.wait_for(lambda: witness.seen, 2 * TIMEOUT)
     except AssertionError:
         raise AssertionError(f"served: {sorted(witness.counts.values())} of {flooders}") from None
     finally:
@@ -335,7 +339,7 @@ def test_timer_of_a_handler_that_goes_on_fires_on_another_worker(serve: Serve, d
 
             session.engine.call_later(float(packet[1:]), fire)
             # The timer is what this waits for: on this worker it could only come afterwards.
-            came = fired.wait(5.0)
+            came = fired.wait(TIMEOUT)
             self.note(came and where != [here])
 
     witness = Blocking()
@@ -344,7 +348,7 @@ def test_timer_of_a_handler_that_goes_on_fires_on_another_worker(serve: Serve, d
     delays = ["0", "0.001", "0.02", "0.05"]
     for count, delay in enumerate(delays, 1):
         peer.sendall(packet(delay))
-        witness.wait_for(lambda count=count: len(witness.seen) >= count)  # type: ignore[misc]
+        witness.wait_for(lambda count=count: len(witness.seen) >= count, 2 * TIMEOUT)  # type: ignore[misc]
         assert witness.seen[-1] is True, f"the timer of {delay} s came after the handler that started it"
 
 
@@ -353,12 +357,15 @@ def test_close_after_a_long_handler_still_lingers(serve: Serve) -> None:
     goodbye = packet(bytes(250)) * 200
 
     class Farewell(Witness):
+        left = 0.0
+
         def on_packet(self, session: iocp.Session, packet: bytes) -> None:
             if not self.seen:
                 session.send(goodbye)
                 session.close()
                 self.note("closed")
                 threading.Event().wait(1.05)  # longer than the core lingers
+                self.left = time.perf_counter()
                 self.note("left")
 
     witness = Farewell()
@@ -370,10 +377,17 @@ def test_close_after_a_long_handler_still_lingers(serve: Serve) -> None:
         peer.connect(server.address)
         peer.sendall(packet("go"))
         witness.wait_for(lambda: witness.seen)
-        peer.sendall(packet("more") * 100)
-        witness.wait_ended()
-        peer.sendall(packet("more") * 100)
-        assert read_to_end(peer) == goodbye
+        got = b""
+        try:
+            peer.sendall(packet("more") * 100)
+            witness.wait_ended()
+            peer.sendall(packet("more") * 100)
+            sent = time.perf_counter()
+            got = read_to_end(peer)
+        except ConnectionError:
+            sent = time.perf_counter()
+        # What a busy machine lets the peer send after that second is answered with a reset.
+        assert got == goodbye or sent - witness.left >= 1.0
 
 
 def test_no_timer_is_left_by_a_stop_that_comes_while_one_is_made(serve: Serve) -> None:

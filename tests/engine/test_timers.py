@@ -17,8 +17,9 @@ from witness import TIMEOUT, Witness, in_threads, until
 
 Serve = Callable[..., iocp.Server]
 
-LATE = 0.5
-"""Seconds that a timer may be late on a machine that is busy with other tests."""
+LATE = 10.0
+"""Seconds that a timer may be late on a machine that is busy with other tests: they only tell late from never. What is late by less
+comes after a timer that was due later, and that is seen however busy the machine is."""
 
 
 @pytest.fixture
@@ -32,6 +33,7 @@ class Clock:
     def __init__(self, server: iocp.Server) -> None:
         self.server = server
         self.fired: list[tuple[float, float, float]] = []  # earliest due, latest due, fired
+        self.dues: list[tuple[float, float]] = []
         self.started = 0
         self.all_fired = threading.Condition()
 
@@ -41,6 +43,7 @@ class Clock:
         self.started += 1
         timer = self.server.call_later(delay, self.fire, due)
         due.append(time.perf_counter() + delay)
+        self.dues.append((due[0], due[1]))
         return timer
 
     def fire(self, due: list[float]) -> None:
@@ -50,6 +53,8 @@ class Clock:
             self.all_fired.notify_all()
 
     def wait(self) -> None:
+        # Behind all others, so that also the last of them can come late.
+        self.start(max(0.0, max(due for _, due in self.dues) - time.perf_counter() + 0.01))
         with self.all_fired:
             assert self.all_fired.wait_for(lambda: len(self.fired) == self.started, TIMEOUT)
 
@@ -128,14 +133,21 @@ def test_timer_passes_its_arguments_and_tells_whether_it_is_active(server: iocp.
 
 def test_cancelled_timer_never_fires(server: iocp.Server) -> None:
     fired: list[int] = []
-    timers = [server.call_later(0.01, fired.append, number) for number in range(20)]
-    for timer in timers[::2]:
-        timer.cancel()
-        timer.cancel()
-        assert not timer.active
+    active: list[bool] = []
+    timers: list[iocp.Timer] = []
     after = threading.Event()
-    server.call_later(0.03, after.set)
+
+    def start() -> None:  # in one callback, so that none of them fires before it is cancelled
+        timers.extend(server.call_later(0.01, fired.append, number) for number in range(20))
+        for timer in timers[::2]:
+            timer.cancel()
+            timer.cancel()
+            active.append(timer.active)
+        server.call_later(0.03, after.set)
+
+    server.post(start)
     assert after.wait(TIMEOUT)
+    assert active == [False] * 10
     assert fired == list(range(1, 20, 2))
     for timer in timers:
         timer.cancel()  # after it fired: without effect
@@ -186,7 +198,7 @@ def test_timers_cancelled_by_other_threads(server: iocp.Server) -> None:
 
 
 # A game's tick is rarely a whole number of the wheel's: 60 times a second are 60 times, and not 58.8.
-@pytest.mark.parametrize(("interval", "calls"), [(0.02, 25), (1 / 60, 30)])
+@pytest.mark.parametrize(("interval", "calls"), [(0.02, 40), (1 / 60, 45)])
 def test_call_every_does_not_drift(server: iocp.Server, interval: float, calls: int) -> None:
     times: list[float] = []
     done = threading.Event()
@@ -202,10 +214,10 @@ def test_call_every_does_not_drift(server: iocp.Server, interval: float, calls: 
     assert done.wait(TIMEOUT)
     for number, fired in enumerate(times, 1):
         assert fired >= earliest + number * interval
-    # Each call belongs to a multiple of the interval since the start: that one was late is not handed on to the next. Of ten
+    # Each call belongs to a multiple of the interval since the start: that one was late is not handed on to the next. Of fifteen
     # calls, a machine that is busy with other things lets at least one be in time.
-    first, last = (min((fired - earliest) % interval for fired in some) for some in (times[:10], times[-10:]))
-    assert abs((last - first + interval / 2) % interval - interval / 2) < 0.003
+    first, last = (min((fired - earliest) % interval for fired in some) for some in (times[:15], times[-15:]))
+    assert abs((last - first + interval / 2) % interval - interval / 2) < 0.004
 
 
 def test_call_every_skips_the_calls_it_missed(serve: Serve) -> None:
@@ -248,14 +260,14 @@ def test_call_every_cancelled_in_its_own_call(server: iocp.Server) -> None:
 
 def test_hundred_thousand_timers_are_started_and_cancelled(server: iocp.Server) -> None:
     chance = random.Random(10)
-    delays = [chance.uniform(10, 10_000_000) for _ in range(100_000)]
+    delays = [chance.uniform(1_000, 10_000_000) for _ in range(100_000)]
     began = time.perf_counter()
     timers = [server.call_later(delay, print) for delay in delays]
     assert server.stats().timers == 100_000
     for timer in timers:
         timer.cancel()
     # 0.1 s on an idle machine; a list kept in order would need minutes.
-    assert time.perf_counter() - began < 5
+    assert time.perf_counter() - began < TIMEOUT
     assert server.stats().timers == 0
 
 
@@ -301,6 +313,7 @@ def test_after_stop_no_timer_starts_or_fires(server: iocp.Server) -> None:
     fired: list[int] = []
     timers = [server.call_later(0.05, fired.append, 1), server.call_every(0.05, fired.append, 2)]
     server.stop()
+    count = len(fired)  # none, unless the stop was late
     assert [timer.active for timer in timers] == [False, False]
     with pytest.raises(RuntimeError, match="call_later: this engine has stopped"):
         server.call_later(1, print)
@@ -308,7 +321,8 @@ def test_after_stop_no_timer_starts_or_fires(server: iocp.Server) -> None:
         server.call_every(1, print)
     for timer in timers:
         timer.cancel()
-    assert not fired and server.stats().timers == 0
+    assert not threading.Event().wait(0.12)  # they would have been due
+    assert len(fired) == count and server.stats().timers == 0
 
 
 class Thing:

@@ -16,7 +16,8 @@ from iocp.game.protocol import (
     parse_server,
 )
 
-TIMEOUT = 20.0
+TIMEOUT = 60.0
+"""Seconds for what only a failure does not bring: also the start of another client, which takes many where a machine is busy."""
 NOWHERE = -1
 """A direction that there is not: the server answers with the true position."""
 

@@ -11,7 +11,9 @@ import threading
 import pytest
 
 WINDOWS = sys.platform == "win32"
-TIMEOUT = 60.0
+TIMEOUT = 240.0
+"""Seconds until a process is given up. A server must outlive all the commands of its test, and under a busy Wine each takes many seconds
+to start; tests that need more than pytest's own limit are marked with one."""
 COMMAND = [sys.executable, "-m", "iocp.game"]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Also under --import-mode=importlib.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -19,6 +20,10 @@ from chess_client import TIMEOUT, ChessClient
 from commands import Serve
 from iocp.game.server import FRAMING, ChessServer
 from iocp.game.world import MAX_VIEW, World
+
+# Hypothesis takes an example of more than 0.2 seconds, or a second in which it made few, for a fault: here it is a machine that is busy.
+settings.register_profile("any pace", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any pace")
 
 
 class Chess:

@@ -24,9 +24,9 @@ def as_printed(packet: ServerPacket) -> str:
 
 
 class LectureClient:
-    """`lecture_client` (see there), connected to a server."""
+    """`lecture_client` (see there), connected to a server. most_bytes: that it receives at once, None for as many as there are."""
 
-    def __init__(self, program: Path, address: tuple[str, int], board: int) -> None:
+    def __init__(self, program: Path, address: tuple[str, int], board: int, most_bytes: int | None = None) -> None:
         self.bytes = 0
         """Of the packets that it has printed."""
         self.packets = 0
@@ -34,7 +34,7 @@ class LectureClient:
         """Of them, those that came in pieces; known at the end."""
         # Standard error too: under Wine a stream that is none would stop it before it starts.
         self.process = subprocess.Popen(
-            [str(program), address[0], str(address[1]), str(board)],
+            [str(program), address[0], str(address[1]), str(board), *([] if most_bytes is None else [str(most_bytes)])],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
         )  # fmt: skip
         self.watchdog = threading.Timer(2 * TIMEOUT, self.process.kill)

@@ -1,6 +1,6 @@
 /* lecture_client: a client of the chess server as those who heard the lecture write one, and suspicious of every byte.
  *
- *   lecture_client HOST PORT BOARD      BOARD: tiles along a side
+ *   lecture_client HOST PORT BOARD [MOST]      BOARD: tiles along a side; MOST: bytes that it receives at once, if there are as many
  *
  * It is told what to do on standard input, a line each, and prints the packets that came meanwhile, then a line with a dot:
  *
@@ -42,7 +42,7 @@ struct piece {
 };
 
 static SOCKET server;
-static int board;
+static int board, most_bytes = BUFFER_SIZE;
 static struct piece me = {-1, 0, 0};
 static struct piece others[MAX_PIECES];
 static int other_count;
@@ -235,7 +235,8 @@ static int receive(void)
     memmove(buffer, buffer + taken, (size_t)(filled - taken));
     filled -= taken;
     taken = 0;
-    count = (int)recv(server, buffer + filled, BUFFER_SIZE - filled, 0);
+    count = BUFFER_SIZE - filled;
+    count = (int)recv(server, buffer + filled, count < most_bytes ? count : most_bytes, 0);
     if (count < 0)
         fail("the connection broke");
     if (filled && count)
@@ -383,11 +384,13 @@ int main(int argc, char **argv)
 {
     char line[80];
     int more = 1;
-    if (argc != 4) {
-        fprintf(stderr, "usage: lecture_client HOST PORT BOARD\n");
+    if (argc != 4 && argc != 5) {
+        fprintf(stderr, "usage: lecture_client HOST PORT BOARD [MOST]\n");
         return 2;
     }
     board = atoi(argv[3]);
+    if (argc == 5)
+        most_bytes = atoi(argv[4]);
     server = connect_to(argv[1], atoi(argv[2]));
     while (more && fgets(line, sizeof line, stdin)) {
         more = command(line);

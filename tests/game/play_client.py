@@ -16,7 +16,7 @@ from iocp.game.play.connection import Connection, State
 from iocp.game.play.model import Model
 from iocp.game.play.obstacles import Obstacles
 
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 NANUM = Path("/usr/share/fonts/truetype/nanum/NanumGothic.ttf")
 if sys.platform == "win32":
     NANUM = Path(f"Z:{NANUM}")

@@ -17,7 +17,7 @@ import pytest
 USER = "chess"
 # With everything that has a meaning in a URL.
 PASSWORD = "s3cr3t@/%?:word"
-TIMEOUT = 30.0
+TIMEOUT = 60.0
 # The server ends when its standard input does, so that it cannot outlive tests that were killed. QUIT is its immediate
 # stop: no goodbye to anyone, a recovery at the next start.
 UNTIL_EOF = 'postgres=$0; "$postgres" "$@" & read -r nothing; kill -QUIT $!; wait $!'

@@ -14,7 +14,7 @@ sqlalchemy = pytest.importorskip("sqlalchemy", reason="needs SQLAlchemy (the ext
 from iocp.game.storage import Record, Storage, StorageError
 
 HOUR = 3600.0
-TIMEOUT = 30.0
+TIMEOUT = 60.0
 WINDOWS = sys.platform == "win32"
 
 
@@ -48,6 +48,16 @@ def change(file, *statements):
     connection.close()
 
 
+class PatientStorage(Storage):
+    """Waits as long as tests do, and not the seconds that are good for a game: for a disk that is slow, or a writer that is held up."""
+
+    def flush(self, timeout=TIMEOUT):
+        return super().flush(timeout)
+
+    def stop(self, timeout=TIMEOUT, **options):
+        return super().stop(timeout, **options)
+
+
 def refused(where, **options):
     """The message with which a start is refused."""
     with pytest.raises(StorageError) as caught:
@@ -67,7 +77,7 @@ def begin(file):
 
     def begin(where=file, **options):
         rescue = file.with_name("unsaved.jsonl") if "://" in str(where) else None
-        storage = Storage(str(where), **{"every": HOUR, "retry": HOUR, "rescue": rescue, **options})
+        storage = PatientStorage(str(where), **{"every": HOUR, "retry": HOUR, "rescue": rescue, **options})
         storage.records = storage.load()
         storage.start()
         begun.append(storage)

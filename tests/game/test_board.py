@@ -88,13 +88,19 @@ def test_an_empty_board_can_be_drawn():
     assert len(drawn(scene(400))) <= 24
 
 
-def test_not_on_a_terminal_it_is_a_plain_line_at_most_once_a_second():
+def test_not_on_a_terminal_it_is_a_plain_line_at_most_once_a_second(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("iocp.game.board.time.monotonic", lambda: now[0])
     out = io.StringIO()
     with Board(out) as board:
         assert not board.live and board.interval == 1.0
         for _ in range(5):
             board.show(scene(8))
-    assert out.getvalue() == "players 3  backend epoll\n"
+            now[0] += 0.1
+        assert out.getvalue() == "players 3  backend epoll\n"
+        now[0] += 0.5
+        board.show(scene(8))
+    assert out.getvalue() == "players 3  backend epoll\n" * 2
 
 
 class Terminal(io.TextIOWrapper):

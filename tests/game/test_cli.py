@@ -19,6 +19,8 @@ from iocp.game.cli import main
 from iocp.game.protocol import Enter, Moved
 from iocp.game.serve import explain, printed
 
+pytestmark = pytest.mark.timeout(300)  # a busy machine takes many seconds to start each process
+
 WITHOUT_RICH = "no live board without rich, only a line a second: pip install 'pyiocp[demo]'\n"
 
 

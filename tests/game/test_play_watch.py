@@ -15,6 +15,8 @@ from iocp.game.play.outlook import longer
 from iocp.game.play.terminal import ENTER, ERASE, ESCAPE, parse
 from iocp.game.protocol import Direction, Leave, Moved, Said
 
+pytestmark = pytest.mark.timeout(300)  # a busy machine takes many seconds to start each process
+
 UP, DOWN, LEFT, RIGHT = Direction.UP, Direction.DOWN, Direction.LEFT, Direction.RIGHT
 
 

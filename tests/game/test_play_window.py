@@ -19,8 +19,11 @@ SEED, PERCENT = 6, 12
 
 
 @pytest.fixture
-def join(backend):
+def join(backend, monkeypatch):
     """A function that starts a client with a window on this backend, on the board already."""
+    # However long a test takes: no questions of the client's own, no step taken again for a late answer, no bubble gone.
+    for seconds in ("connection.PING_EVERY", "walk._LOST_AFTER", "tiles.BUBBLE_SECONDS"):
+        monkeypatch.setattr(f"iocp.game.play.{seconds}", 1e6)
     started = []
 
     def join(chess, name="anna", **options):
@@ -329,6 +332,8 @@ def test_no_overview_yet_is_not_nobody_there():
 
 def test_frames_per_second_are_a_line_until_they_have_been_counted(start_chess, join):
     anna = join(board(start_chess))
+    # Some were drawn already, while the first answer was waited for.
+    anna.window._clock = pygame.time.Clock()
     seen = []
     for _ in range(30):
         anna.turn()

@@ -227,6 +227,7 @@ def test_rows_that_no_player_can_have_are_left_as_they_are(server, begin, caplog
     assert server.execute("SELECT hp FROM player WHERE name = 'anna'", url) == [(40000,)]
 
 
+@pytest.mark.timeout(300)
 def test_a_game_goes_on_while_its_database_is_dead_and_loses_nothing(server, serve, tmp_path):
     url = server.create()
     game = serve("--db", url, "--world", "30", "--status", "0.2")
@@ -249,6 +250,7 @@ def test_a_game_goes_on_while_its_database_is_dead_and_loses_nothing(server, ser
     # It is tried again within seconds; the stop waits for it too.
     while "DATABASE" in line:
         line = game.process.stderr.readline()
+        assert line, "ended without the database"
         line = "DATABASE" if "players" not in line else line
     code, output, _ = game.end(stop)
     assert code == 0 and "records saved, 0 not" in output

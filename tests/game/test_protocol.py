@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from chess_client import TIMEOUT
 from hypothesis import given
 from hypothesis import strategies as st
 from iocp.game import protocol
@@ -272,6 +273,6 @@ def test_the_header_compiles_without_a_warning_and_has_the_same_layout(tmp_path,
 
 def test_the_command_prints_the_header():
     command = [sys.executable, "-m", "iocp.game.protocol"]
-    done = subprocess.run([*command, "--c-header"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([*command, "--c-header"], capture_output=True, text=True, timeout=TIMEOUT)
     assert (done.returncode, done.stdout, done.stderr) == (0, c_header(), "")
-    assert subprocess.run(command, capture_output=True, timeout=60).returncode == 2
+    assert subprocess.run(command, capture_output=True, timeout=TIMEOUT).returncode == 2

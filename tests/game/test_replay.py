@@ -352,6 +352,7 @@ def play_over_a_network(game, server):
     return crowd
 
 
+@pytest.mark.timeout(300)
 def test_what_clients_received_over_a_network_is_what_a_replay_sends(backend, tmp_path):
     path = tmp_path / "game.rec"
     game, writer = server_on(path)
@@ -383,6 +384,7 @@ def test_what_clients_received_over_a_network_is_what_a_replay_sends(backend, tm
     assert files_of(tmp_path / "again") == sent
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("killed", [True, False], ids=["killed", "stopped"])
 def test_what_serve_has_recorded_is_replayed_as_far_as_it_goes(serve, tmp_path, killed):
     path = tmp_path / "game.rec"

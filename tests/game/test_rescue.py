@@ -75,7 +75,7 @@ storage.load()
 storage.start()
 storage.save(Record("anna", 3, 4, 100, 1, 1))
 storage.save(Record("zoe", 3, 4, 100, 1, 1))
-assert storage.flush(30)
+assert storage.flush(60)
 if sys.argv[2] == "outage":
     @sqlalchemy.event.listens_for(storage._saver.engine, "before_cursor_execute")
     def fail(*_):
@@ -86,7 +86,7 @@ if sys.argv[2] == "commit":
         print("ready", flush=True)
         sys.stdin.read()
 storage.save(Record("anna", 3, 4, 100, 1, 2))
-storage.flush(30 if sys.argv[2] == "outage" else 0)
+storage.flush(60 if sys.argv[2] == "outage" else 0)
 if sys.argv[2] != "commit":
     print("ready", flush=True)
 sys.stdin.read()

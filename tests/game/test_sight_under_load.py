@@ -18,6 +18,11 @@ from wanderers import Trial
 SCALE = 3 if sys.platform == "win32" or sysconfig.get_config_var("Py_GIL_DISABLED") else 1
 
 
+WAYS = ("reset", "closed", "logged out", "came again", "broke the protocol")
+"""In which a wanderer leaves."""
+pytestmark = pytest.mark.timeout(600)
+
+
 @pytest.fixture(autouse=True)
 def quiet(caplog):
     """Broken packets are part of it: the server need not say so each time."""
@@ -45,15 +50,19 @@ def test_every_client_is_told_exactly_what_it_sees(backend, world, timed, count,
     count, actions = count // SCALE, actions // SCALE**2
     # Ten times as fast, so that the dead come back within the test.
     with Trial(world_of(**world), count, 40.0, backend=backend, timed=timed, speed=10.0) as trial:
-        # A slow machine lets the wanderers be far ahead of the server, which shares the interpreter with them.
-        trial.until(lambda: trial.wanderers.actions >= actions and trial.handler.counts.moves > actions / 4, 90.0)
+        counts = trial.wanderers.counts
+
+        def enough():
+            # A slow machine lets the wanderers be far ahead of the server, which shares the interpreter with them: most of what they
+            # would do then waits for an answer, so it is not the actions alone that say how much has happened.
+            if SCALE == 1 and not all(counts[way] > 5 for way in WAYS):
+                return False
+            return trial.wanderers.actions >= actions < trial.journal.checked and trial.handler.counts.moves > actions / 4
+
+        trial.until(enough, 300.0)
         compared = trial.finish()
     assert trial.findings == []
-    counts = trial.wanderers.counts
-    assert compared > count * 0.8, "most were online at the end"
-    assert trial.journal.checked > actions and trial.handler.counts.moves > actions / 4
-    if SCALE == 1:
-        assert all(counts[way] > 5 for way in ("reset", "closed", "logged out", "came again", "broke the protocol")), counts
+    assert compared == count, "all were online at the end"
     assert trial.journal.streams == {} and not trial.handler.world.players
     for engine in (trial.server, trial.client):
         stats = engine.stats()
@@ -71,5 +80,5 @@ def test_a_leave_that_is_not_sent_is_found(backend):
             view._vanish = lambda piece, players: vanish(piece, players[1:])
 
         trial.ask(forget)
-        trial.until(lambda: False, 30.0)
+        trial.until(lambda: False, 120.0)
     assert trial.findings

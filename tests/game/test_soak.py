@@ -16,10 +16,11 @@ from soak import steady_growth  # noqa: E402
 
 def run(*arguments):
     return subprocess.run(
-        [sys.executable, TOOLS / "soak.py", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+        [sys.executable, TOOLS / "soak.py", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=240
     )
 
 
+@pytest.mark.timeout(300)
 def test_a_short_soak_finds_nothing():
     done = run("--minutes", "0.04", "--players", "30", "--world", "30", "--monsters", "50", "--rate", "20", "--every", "1")
     assert done.returncode == 0, done.stdout + done.stderr

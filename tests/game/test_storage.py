@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from storages import TIMEOUT, WINDOWS, Held, Outage, begin, file, until  # noqa: F401
-from storages import HOUR, change, many, record, refused, rows, save_all, sqlalchemy
+from storages import HOUR, PatientStorage, change, many, record, refused, rows, save_all, sqlalchemy
 
 from iocp.game import saver as saver_module
 from iocp.game import storage as storage_module
@@ -271,7 +271,7 @@ def test_wrong_arguments_are_named(arguments, named):
 
 
 def test_calls_out_of_order_are_refused(file):
-    storage = Storage(str(file))
+    storage = PatientStorage(str(file))
     assert storage.status().ok
     for early in (storage.start, storage.flush, lambda: storage.save(record())):
         with pytest.raises(RuntimeError):

@@ -244,6 +244,7 @@ def test_nothing_is_counted_while_nobody_spectates(monkeypatch):
 # The command
 
 
+@pytest.mark.timeout(300)
 def test_a_recording_with_spectators_replays_to_the_same_bytes(serve, tmp_path):
     path = tmp_path / "game.rec"
     server = serve("--record", str(path), "--spectators", "1", "--world", "30", "--npcs", "10")
@@ -259,6 +260,7 @@ def test_a_recording_with_spectators_replays_to_the_same_bytes(serve, tmp_path):
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, "identical: every session was sent the same bytes"), done.stderr
 
 
+@pytest.mark.timeout(300)
 def test_the_command_allows_none_by_default_and_checks_the_number(serve):
     anna = ChessClient(serve().address)
     anna.login("anna", 3)

@@ -165,6 +165,8 @@ class Wanderers(iocp.Handler):
         self.lines: deque[Line] = deque()
         """New connections, for the side that compares."""
         self.acting = True
+        self.gathering = False
+        """All who are not connected come back, and do nothing else."""
         self._engine: iocp.Engine
         self._address: tuple[str, int]
         self._turn = 0
@@ -215,6 +217,10 @@ class Wanderers(iocp.Handler):
         line.session = self._engine.connect(*self._address[:2], data=line)
 
     def _beat(self) -> None:
+        if self.gathering:
+            for wanderer in self.wanderers:
+                if wanderer.line is None:
+                    wanderer.connect()
         if not self.acting:
             return
         self._due = min(self._due + self.rate * len(self.wanderers) * BEAT, len(self.wanderers))
@@ -232,7 +238,8 @@ class Wanderers(iocp.Handler):
                 wanderer.line.session.send(pack_step(NOWHERE))
 
     def log_out(self) -> None:
-        """All who are online leave."""
+        """All who are online leave, and stay away."""
+        self.gathering = False
         for wanderer in self.wanderers:
             wanderer.online = False
             if wanderer.line is not None:
@@ -281,7 +288,7 @@ class Trial:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.wanderers.acting = False
+        self.wanderers.acting = self.wanderers.gathering = False
         self.ask(lambda: None, self.client)  # Nobody is acting any more.
         self.client.stop()
         self.server.stop()
@@ -322,7 +329,7 @@ class Trial:
 
     # On another thread
 
-    def until(self, condition: Callable[[], bool], timeout: float = 60.0) -> None:
+    def until(self, condition: Callable[[], bool], timeout: float = 120.0) -> None:
         """Wait until `condition()`, called where the server's handlers run, is true. Raises TimeoutError.
 
         Returns early when there is a finding.
@@ -344,20 +351,21 @@ class Trial:
                 future.set_exception(error)
 
         (engine or self.server).post(answer)
-        return future.result(60.0)
+        return future.result(120.0)
 
-    def finish(self, timeout: float = 30.0) -> int:
-        """Let all stand still, compare everything, let all leave, and compare again. How many were online."""
+    def finish(self, timeout: float = 120.0) -> int:
+        """Let all come back and stand still, compare everything, let all leave, and compare again. How many were online."""
         wanderers, journal = self.wanderers, self.journal
 
         def stand() -> None:
-            wanderers.acting = False
+            wanderers.acting, wanderers.gathering = False, True
 
         def quiet() -> bool:
-            """No connection is under way, and all online have received all."""
+            """All are online, no connection is under way, and all have received all."""
             self._check()
+            here = all(wanderer.online for wanderer in wanderers.wanderers)
             going = [line for line in self._lines if line.wanderer.line is not line or not line.wanderer.online]
-            return not wanderers.lines and not going and not journal.behind()
+            return here and not wanderers.lines and not going and not journal.behind()
 
         self.ask(stand, self.client)
         self.ask(self._stop_clock)

@@ -29,7 +29,7 @@ class Faults:
     answer_late: float = 0.0
     """Seconds between each move and its answer."""
     stall: float = 0.0
-    """Once, with the 20th move: seconds in which it does nothing at all."""
+    """Once, with the next move: seconds in which it does nothing at all. A test sets it when it may come."""
     drop_answer: int = 0
     answer_twice: int = 0
     swap_answers: int = 0
@@ -53,6 +53,8 @@ class Faults:
     """Accept and never answer."""
     after_login: Callable[[Player], None] | None = None
     """Something else, once for each player."""
+    after_moves: tuple[int, Callable[[Player], None]] | None = None
+    """Something else, with so many-th move of each player: it has read the answer to its login then."""
     drop_fanout: int = 0
     """Each n-th move is told to nobody else (1: none is)."""
     lie_fanout: int = 0
@@ -82,6 +84,7 @@ class Player:
     y: int = 0
     timed: bool = True
     online: bool = False
+    moves: int = 0
     held_back: list[bytes] = field(default_factory=list)
 
     def send(self, packet: bytes) -> None:
@@ -114,7 +117,7 @@ class ChessServer:
         self.logins = 0
         self._random = Random(seed)
         self._loop = asyncio.new_event_loop()
-        self._stalled = False
+        self.has_stalled = False
         self._late: deque[tuple[Player, bytes]] = deque()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -203,10 +206,16 @@ class ChessServer:
     def _move(self, player: Player, body: bytes) -> None:
         faults = self.faults
         self.moves += 1
+        player.moves += 1
+        if faults.after_moves is not None and player.moves == faults.after_moves[0]:
+            faults.after_moves[1](player)
+            return
         player.timed = len(body) == 5
         stamp = struct.unpack_from("<I", body, 1)[0] if player.timed else 0
-        if faults.stall and self.moves == 20:
-            threading.Event().wait(faults.stall)
+        if faults.stall:
+            seconds, faults.stall = faults.stall, 0.0
+            threading.Event().wait(seconds)
+            self.has_stalled = True
         dx, dy = STEPS[body[0]]
         jump = 5 if self._turn(faults.jump) else 1
         x, y = player.x + jump * dx, player.y + jump * dy
@@ -222,7 +231,7 @@ class ChessServer:
         answer = player.move_packet(player.timed, stamp)
         if self._turn(faults.answer_as_stranger):
             answer = answer[:2] + struct.pack("<i", 4711) + answer[6:]
-        if self._turn(faults.answer_as_other):
+        if self._turn(faults.answer_as_other) and len(self.online) > 1:
             other = next(other for other in self.online if other is not player)
             answer = answer[:2] + struct.pack("<i", other.id) + answer[6:]
         if self._turn(faults.swap_answers) and not player.held_back:

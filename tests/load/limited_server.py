@@ -8,12 +8,12 @@ from chess_server import ChessServer, Faults, Player
 
 
 class LimitedServer(ChessServer):
-    """`capacity`: players whose moves it answers at once; with one more every answer comes `delay` seconds late.
+    """`capacity`: players whose moves it answers at once; with one more every answer comes `delay` seconds late, or once it is released.
 
     Nobody hears of the others: what a hundred players cost would else be that of this server and no choice of the test's.
     """
 
-    def __init__(self, capacity: int = 1_000_000, delay: float = 0.3, faults: Faults | None = None) -> None:
+    def __init__(self, capacity: int = 1_000_000, delay: float = 1.0, faults: Faults | None = None) -> None:
         super().__init__(faults)
         self.capacity = capacity
         self.delay = delay
@@ -51,9 +51,21 @@ class LimitedServer(ChessServer):
             player.send(answer)
 
     def _send_next(self, player: Player) -> None:
-        answer = self._owed[player].popleft()
-        if player.online:
-            player.send(answer)
+        if self._owed[player]:  # not released before
+            answer = self._owed[player].popleft()
+            if player.online:
+                player.send(answer)
+
+    def release(self) -> None:
+        """Answer all that is owed now, and from now on everybody at once. On any thread."""
+        self._loop.call_soon_threadsafe(self._release)
+
+    def _release(self) -> None:
+        self.capacity = 1_000_000
+        self._busy_until.clear()
+        for player, owed in self._owed.items():
+            while owed:
+                self._send_next(player)
 
     def _leave(self, player: Player) -> None:
         if player.online:

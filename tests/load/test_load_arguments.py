@@ -66,7 +66,7 @@ def test_sources_of_this_machine_are_connected_from(backend: str, capsys: pytest
     with LimitedServer() as server:
         code = main(
             ["chess", "--port", str(server.port), "--clients", "4", "--rate", "20", "--duration", "0.2", "--source", "127.0.0.1,127.0.0.5",
-             "--backend", backend, "--lateness", "5000"]
+             "--backend", backend, "--lateness", "60000", "--timeout", "60"]
         )  # fmt: skip
     assert code == 0, capsys.readouterr().out
     assert dict(server.sources) == {"127.0.0.1": 2, "127.0.0.5": 2}
@@ -85,7 +85,7 @@ def test_window_alone_needs_no_rate(
         monkeypatch.setattr(chess, "untold", chess.chess(), raising=False)
     with LimitedServer() as server:
         code = main(
-            [scenario, *name, "--port", str(server.port), "--clients", "2", "--duration", "0.3", "--window", "2", "--lateness", "5000"]
+            [scenario, *name, "--port", str(server.port), "--clients", "2", "--duration", "1", "--window", "2", "--lateness", "60000"]
         )
     assert code == 0, capsys.readouterr().out
     # Far more than one per second and player.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import iocp
 import pytest
-from playing import Play
+from playing import Play, answered, stop_when
 
 from iocp.load.echo import echo
 
@@ -63,7 +63,7 @@ def test_wrong_echo_is_a_violation(play: Play, backend: str, balanced: list[iocp
 
 def test_short_echo_is_a_violation(play: Play, backend: str, balanced: list[iocp.Engine]) -> None:
     port = start(balanced, backend, Echo(lambda number, packet: b"\x03ab" if number == 20 else packet))
-    report = play(port, protocol=echo(16), duration=0.3, timeout=0.5)
+    report = play(port, protocol=echo(16), duration=0.3, answers=3.0)
     assert report.violations == {"wrong echo": 1}
     assert report.errors == {"not answered": 1}
 
@@ -76,14 +76,15 @@ def test_second_echo_is_a_violation(play: Play, backend: str, balanced: list[ioc
 
 def test_window_goes_on_after_a_lost_echo(play: Play, backend: str, balanced: list[iocp.Engine]) -> None:
     port = start(balanced, backend, Echo(lambda number, packet: None if number == 20 else packet))
-    report = play(port, protocol=echo(16), clients=1, window=4, rate=0, duration=0.5, timeout=0.5)
+    many = stop_when(lambda run: answered(run) > 200)
+    report = play(port, protocol=echo(16), clients=1, window=4, rate=0, duration=60.0, answers=3.0, during=many)
     assert report.errors == {"not answered": 1}
     assert report.figures.answered > 200
 
 
 def test_server_that_never_echoes(play: Play, backend: str, balanced: list[iocp.Engine]) -> None:
     port = start(balanced, backend, Echo(lambda number, packet: None))
-    report = play(port, protocol=echo(16), clients=3, window=2, rate=0, duration=0.3, timeout=0.3)
+    report = play(port, protocol=echo(16), clients=3, window=2, rate=0, duration=0.3, answers=0.3)
     assert report.figures.answered == 0
     assert report.errors == {"not answered": 6}
 

@@ -18,8 +18,8 @@ from iocp.load.lines import Lines
 from iocp.load.report import HELD, INVALID, USAGE
 from iocp.load.settings import Settings
 
-TIMEOUT = 60.0
-COMMAND = [sys.executable, "-m", "iocp.load", "chess", "--lateness", "5000", "--clients", "4", "--rate", "10"]
+TIMEOUT = 100.0
+COMMAND = [sys.executable, "-m", "iocp.load", "chess", "--lateness", "60000", "--timeout", "60", "--clients", "4", "--rate", "10"]
 only_with_a_full_device = pytest.mark.skipif(
     sys.platform == "win32" or not Path("/dev/full").exists(), reason="needs /dev/full"
 )
@@ -70,7 +70,7 @@ def test_file_that_cannot_be_written_costs_neither_the_other_nor_the_text(
     server: LimitedServer, backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "run.html"
-    settings = Settings(chess(), "127.0.0.1", server.port, 2, rate=50, duration=0.2, backend=backend, lateness_limit=5.0)  # type: ignore[arg-type]
+    settings = Settings(chess(), "127.0.0.1", server.port, 2, rate=50, duration=0.2, backend=backend, lateness_limit=60.0)  # type: ignore[arg-type]
     assert load(settings, (), Lines(), json_file=tmp_path, page_file=page) == USAGE
     said = capsys.readouterr()
     assert said.err.startswith(f"iocp-load: cannot write {tmp_path}: ")
@@ -81,7 +81,7 @@ def test_file_that_cannot_be_written_costs_neither_the_other_nor_the_text(
 @only_with_a_full_device
 def test_full_disk_is_told_with_the_file_s_name(server: LimitedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "run.html"
-    arguments = ["chess", "--port", str(server.port), "--clients", "2", "--rate", "20", "--duration", "0.2", "--lateness", "5000"]
+    arguments = ["chess", "--port", str(server.port), "--clients", "2", "--rate", "20", "--duration", "0.2", "--lateness", "60000"]
     assert main([*arguments, "--json", "/dev/full", "--html", str(page)]) == USAGE
     assert "iocp-load: cannot write /dev/full: No space left on device" in capsys.readouterr().err
     assert page.exists()

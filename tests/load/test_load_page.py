@@ -259,7 +259,7 @@ def test_browser_draws_every_chart_and_complains_of_nothing(made: Any, tmp_path:
     done = subprocess.run(
         [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr",
          "--virtual-time-budget=2000", "--dump-dom", file.as_uri()],
-        capture_output=True, text=True, encoding="utf-8", timeout=60,
+        capture_output=True, text=True, encoding="utf-8", timeout=100,
     )  # fmt: skip
     assert "CONSOLE" not in done.stderr
     assert '<html lang="en" data-drawn="yes">' in done.stdout

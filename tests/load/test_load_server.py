@@ -97,7 +97,9 @@ def test_snapshots_know_where_players_stand(play: Play, backend: str, balanced: 
         report = play(server.address[1], clients=10, rate=20.0)
     finally:
         server.stop()
-    places = [array("h", snapshot.positions) for snapshot in report.snapshots if snapshot.phase == "hold"]
-    assert places and all(len(found) == 20 for found in places)
+    # Also at the end of the ramp, when all are in: a machine that stood still has only one interval of the window to show.
+    places = [array("h", snapshot.positions) for snapshot in report.snapshots if snapshot.playing == 10]
+    assert sum(snapshot.phase == "hold" for snapshot in report.snapshots) > 0
+    assert all(len(array("h", snapshot.positions)) == 20 for snapshot in report.snapshots if snapshot.phase == "hold")
     assert all(0 <= part < 20 for found in places for part in found)
     assert len({tuple(found) for found in places}) > 1, "nobody has moved"

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from chess_server import ChessServer, Faults
 from limited_server import LimitedServer
-from playing import Play
+from playing import LEAD, Play, stop_when, violations
 
 from iocp.load.chess import chess
 from iocp.load.objective import parse_objectives
 from iocp.load.report import HELD, MISSED
 from iocp.load.settings import FindMax
 
-# The drain at the end of a run against a server that lies takes as long as `timeout`.
-SHORT = {"timeout": 1.0}
+# A server that lies is waited for in vain, but all its answers come.
+SHORT = {"agreement": 1.0}
+LONG = 60.0
+"""Seconds until a violation must have been found."""
+ANY_PACE = parse_objectives("p50=60s")
 UNSURE = 2.0
 """Seconds after a login in which no place is judged."""
 
 
-@pytest.mark.parametrize(("every", "timed"), [(1, True), (2, False), (5, True)], ids=["all", "second-untimed", "fifth"])
+@pytest.mark.parametrize(("every", "timed"), [(1, True), (2, False), (3, True)], ids=["all", "second-untimed", "third"])
 def test_moves_that_others_are_not_told_of_are_a_violation(play: Play, every: int, timed: bool) -> None:
     with ChessServer(Faults(drop_fanout=every)) as server:
         report = play(server.port, protocol=chess(timed=timed), clients=24, rate=20, **SHORT)
-    # 24 x 23 see each other; of each mover the last move was dropped with a chance of one in `every`.
+    # 24 x 23 see each other; of each mover the last move was dropped with a chance of one in `every`, which spares all of them once in
+    # 16,000 times at most.
     assert report.violations["stale in sight"] >= 23
     assert set(report.violations) == {"stale in sight"}
     assert report.errors == {} and report.exit_code == MISSED
@@ -32,8 +38,9 @@ def test_moves_that_others_are_not_told_of_are_a_violation(play: Play, every: in
 @pytest.mark.parametrize(("every", "timed"), [(1, True), (7, False)], ids=["all", "seventh-untimed"])
 def test_place_where_nobody_is_is_a_violation(play: Play, every: int, timed: bool) -> None:
     with ChessServer(Faults(lie_fanout=every)) as server:
-        report = play(server.port, protocol=chess(timed=timed), clients=6, rate=20, duration=UNSURE + 1.0, **SHORT)
-    # Of the last of three seconds. Many are told the same lie; it is counted once.
+        # None at first. Many are told the same lie; it is counted once.
+        enough = stop_when(lambda run: violations(run, "told elsewhere") > server.moves / every / 10)
+        report = play(server.port, protocol=chess(timed=timed), clients=6, rate=20, duration=LONG, during=enough, **SHORT)
     assert report.violations["told elsewhere"] > server.moves / every / 20
     assert set(report.violations) <= {"told elsewhere", "stale in sight"}
     assert report.exit_code == MISSED
@@ -45,7 +52,8 @@ def test_place_where_nobody_is_is_a_violation(play: Play, every: int, timed: boo
 
 def test_move_that_was_refused_and_told_to_others_is_a_violation(play: Play) -> None:
     with ChessServer(Faults(tell_refused=True)) as server:
-        report = play(server.port, clients=6, rate=20, duration=UNSURE + 0.5, **SHORT)
+        found = stop_when(lambda run: violations(run, "told elsewhere"))
+        report = play(server.port, clients=6, rate=20, duration=LONG, during=found, **SHORT)
     assert report.violations["told elsewhere"] > 0 and report.violations["stale in sight"] > 0
     assert report.exit_code == MISSED
 
@@ -77,7 +85,7 @@ def test_who_is_told_late_is_told_no_lies(play: Play, faults: Faults, rate: floa
 def test_answers_that_come_late_or_never_make_no_liar_of_who_tells_the_others(play: Play) -> None:
     for faults in (Faults(answer_late=0.3), Faults(drop_answer=5), Faults(swap_answers=6)):
         with ChessServer(faults) as server:
-            report = play(server.port, clients=6, rate=40, duration=UNSURE + 1.0, **SHORT)
+            report = play(server.port, clients=6, rate=40, duration=UNSURE + 1.0, answers=3.0)
         assert not report.violations.keys() & {"told elsewhere", "stale in sight"}, faults
 
 
@@ -99,10 +107,11 @@ def test_players_who_are_never_let_move_are_no_violation_and_are_told_as_that(pl
 @pytest.mark.parametrize(("faults", "held"), [(Faults(), 6), (Faults(drop_fanout=1), 1)], ids=["told", "dropped"])
 def test_search_holds_one_player_with_a_server_that_tells_nobody(play: Play, faults: Faults, held: int) -> None:
     """Each step is compared at its end. One player alone sees nobody."""
-    objectives = parse_objectives("p50=500ms")
-    wanted = FindMax(objectives, start=6, limit=6, hold=0.3, confirm_hold=0.3, settle=0.0, confirmations=1)
+    # To the right only: whoever has moved is not where it came in.
+    protocol = replace(chess(), steps=tuple(step for step in chess().steps if step.dx > 0))
+    wanted = FindMax(ANY_PACE, start=6, limit=6, hold=0.3, confirm_hold=0.3, settle=0.0, confirmations=1)
     with ChessServer(faults) as server:
-        report = play(server.port, clients=6, rate=20, find_max=wanted, timeout=0.5)
+        report = play(server.port, protocol=protocol, clients=6, rate=20, find_max=wanted, lead=LEAD, agreement=60.0 if held == 6 else 0.5)
     assert report.find_max is not None and report.find_max.held == held
     if held == 1:
         assert report.exit_code == HELD and report.find_max.failed == 2
@@ -113,8 +122,9 @@ def test_search_holds_one_player_with_a_server_that_tells_nobody(play: Play, fau
 
 def test_search_goes_on_sending_after_each_step(play: Play) -> None:
     """Also with a window instead of a schedule."""
-    wanted = FindMax(parse_objectives("p50=500ms"), start=2, limit=5, hold=0.2, confirm_hold=0.2, settle=0.0, confirmations=2)
+    wanted = FindMax(ANY_PACE, start=2, limit=5, hold=0.5, confirm_hold=0.5, settle=0.0, confirmations=2)
     with LimitedServer() as server:
         report = play(server.port, clients=5, window=2, find_max=wanted)
     assert report.find_max is not None and report.find_max.held == 5
-    assert all(step.totals.figures.answered > 20 for step in report.find_max.steps)
+    # More than the windows that were under way; a step in which the machine stood still has failed and was repeated.
+    assert all(step.totals.figures.answered > 20 for step in report.find_max.steps if step.judgement == "held")

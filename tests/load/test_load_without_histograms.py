@@ -12,7 +12,7 @@ WITHOUT = "import sys; sys.modules['hdrh'] = None; from iocp.load.cli import mai
 
 def load(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", WITHOUT, "chess", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", WITHOUT, "chess", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100
     )
 
 

@@ -105,6 +105,23 @@ void client_closed_right_after_it_was_accepted(void)
     close_port();
 }
 
+/* Whether it was the good client, whose first byte is 'g', that this accept completed for. Ends both. */
+static int is_good(struct operation *accept)
+{
+    char byte = 0;
+    int good = 0, error = accept->error;
+    /* Which error that is differs (Windows: 64, Wine: 10057); but it must not look like one of the port's own troubles. */
+    if (port_is_cancelled(error) || port_is_exhaustion(error) || port_is_would_block(error))
+        FAIL("AcceptEx failed with error %d, which no reset explains", error);
+    if (error == 0 && port_adopt(accept->accepted, accept->socket) == 0) {
+        associate(accept->accepted, 9);
+        good = receive_some(accept->accepted, &byte, 1) == 1 && byte == 'g';
+    }
+    close_socket_now(accept->accepted);
+    operation_free(accept);
+    return good;
+}
+
 /* Accept until a client shows up whose first byte is 'g'; the others are dead and may show in any way a system likes: an
  * AcceptEx that fails, a socket that cannot be adopted, or one on which receiving fails. Returns how many there were. */
 static int accept_the_good_one(SOCKET listener, int most)
@@ -112,21 +129,9 @@ static int accept_the_good_one(SOCKET listener, int most)
     int dead = 0;
     for (;;) {
         struct operation *accept = operation_new(ACCEPT, listener);
-        char byte = 0;
-        int good = 0, error;
         if (start_accept(accept, AF_INET) == STARTED)
             wait_for(accept);
-        error = accept->error;
-        /* Which error that is differs (Windows: 64, Wine: 10057); but it must not look like one of the port's own troubles. */
-        if (port_is_cancelled(error) || port_is_exhaustion(error) || port_is_would_block(error))
-            FAIL("AcceptEx failed with error %d, which no reset explains", error);
-        if (error == 0 && port_adopt(accept->accepted, listener) == 0) {
-            associate(accept->accepted, 9);
-            good = receive_some(accept->accepted, &byte, 1) == 1 && byte == 'g';
-        }
-        close_socket_now(accept->accepted);
-        operation_free(accept);
-        if (good)
+        if (is_good(accept))
             return dead;
         CHECK(++dead <= most);
     }
@@ -159,13 +164,14 @@ void client_that_resets_while_accepts_wait(void)
     accept = operation_new(ACCEPT, listener);
     CHECK(start_accept(accept, AF_INET) == STARTED);
     peer_reset(peer_open(PEER_IPV4, listener_port(listener)));
-    wait_for(accept);
-    CHECK(!port_is_cancelled(accept->error) && !port_is_exhaustion(accept->error));
-    close_socket_now(accept->accepted);
-    operation_free(accept);
+#ifndef _WIN32
+    wait_for(accept); /* elsewhere who has reset before the system came to it may never be seen */
+#endif
     good = peer_open(PEER_IPV4, listener_port(listener));
     peer_send(good, "g", 1);
-    CHECK_EQUAL(accept_the_good_one(listener, 0), 0);
+    wait_for(accept);
+    if (!is_good(accept))
+        CHECK_EQUAL(accept_the_good_one(listener, 0), 0);
     peer_close(good);
     close_socket_now(listener);
     close_port();

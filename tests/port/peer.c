@@ -185,12 +185,20 @@ int peer_port(peer_t peer)
     return ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
 }
 
-peer_t peer_listen(int version, int backlog)
+peer_t peer_bind(int version)
 {
     peer_t peer = peer_socket(version, 0);
     union address address;
     length_t length = loopback(&address, version, 0);
-    if (bind((SOCKET)peer, &address.any, length) != 0 || listen((SOCKET)peer, backlog) != 0)
+    if (bind((SOCKET)peer, &address.any, length) != 0)
+        FAIL("the peer got no port number: error %d", last_error());
+    return peer;
+}
+
+peer_t peer_listen(int version, int backlog)
+{
+    peer_t peer = peer_bind(version);
+    if (listen((SOCKET)peer, backlog) != 0)
         FAIL("the peer could not listen: error %d", last_error());
     return peer;
 }

@@ -31,6 +31,8 @@ void peer_reset(peer_t peer);  /* close so that the other side sees a reset */
 
 int peer_port(peer_t peer);    /* its own port number */
 
+/* Has a port number and does not listen: it is taken, and who connects there is refused. */
+peer_t peer_bind(int version);
 /* A listener of this kind; peer_accept waits. */
 peer_t peer_listen(int version, int backlog);
 peer_t peer_accept(peer_t listener);

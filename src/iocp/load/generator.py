@@ -90,6 +90,7 @@ class Generator(Handler):
         self._agenda_done = 0
         self._leaving: set[int] = set()
         self._started = self._churned = self._churned_in_window = 0
+        self._order_late = 0.0
         self._errors: Counter[str] = Counter()
         self._login_ends: deque[tuple[float, Session]] = deque()
         self._returns: deque[tuple[float, int]] = deque()
@@ -150,6 +151,7 @@ class Generator(Handler):
 
     def _measure(self, begin: float, until: float) -> None:
         self._from, self._until, self._churned_in_window = begin, until, 0
+        self._order_late = max(0.0, clock() - begin)
         self._crowd.measure(begin, until)
 
     def _end(self, at: float) -> None:
@@ -354,6 +356,7 @@ class Generator(Handler):
         before, after = self._last, self._counters(now)
         self._last = after
         measured, others = map(Figures.of, self._crowd.take_figures())
+        order_late, self._order_late = self._order_late, 0.0
         errors = after["errors"] - before["errors"]
         for name, count in ((UNANSWERED, measured.unanswered + others.unanswered), (SKIPPED, measured.skipped + others.skipped)):
             if count:
@@ -376,6 +379,7 @@ class Generator(Handler):
             others=others,
             course_delay=after["smoothed"],
             positions=self._crowd.positions(_MOST_POSITIONS),
+            order_late=order_late,
             server=self._watch.sample() if self._watch is not None else None,
             **{name: after[name] - before[name] for name in _ADDED},
         )

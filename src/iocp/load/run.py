@@ -25,9 +25,9 @@ from .settings import FindMax, Settings
 from .snapshot import Phase, Snapshot
 from .stage import Totals
 
-_LEAD: Final = 0.05
+_LEAD: Final = 0.1
 """Seconds between an order and the time that it names: until then all have it. A window that had begun before the order came would
-have answers to sends that it does not have."""
+have answers to sends that it does not have: how much later it came is told (Snapshot.order_late)."""
 _LONGEST_DRAIN: Final = 5.0
 """Seconds that unanswered sends are waited for at the end; what has not come then counts with its age. So long again all have to be told
 where the others are: a server may tell of crowds at ticks."""

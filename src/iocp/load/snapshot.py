@@ -107,6 +107,8 @@ class Snapshot:
     """... of the whole process."""
     positions: Positions = b""
     """Where players stand at its end, of some of them if there are many."""
+    order_late: float = 0.0
+    """Seconds by which the generator learnt of the measured window after that had begun."""
     server: ServerSample | None = None
     """The server's processor time and memory, if it runs on this machine."""
 
@@ -138,5 +140,6 @@ class Snapshot:
             cpu=max(self.cpu, other.cpu),
             process_cpu=self.process_cpu + other.process_cpu,
             positions=self.positions + other.positions,
+            order_late=max(self.order_late, other.order_late),
             server=self.server or other.server,
         )

@@ -48,6 +48,7 @@ class Totals:
         self.cpu_share = self.cpu / seconds if seconds else 0.0
         self.packets = sum(snapshot.packets for snapshot in hold)
         self.sent_while_held = sum(snapshot.measured.sent for snapshot in hold)
+        self.order_late = max((snapshot.order_late for snapshot in snapshots), default=0.0)
         self.course_delay = snapshots[-1].course_delay if snapshots else 0
         self.invalid = self._why_invalid(lateness_limit)
         self.verdicts = [self._judge(objective) for objective in objectives]
@@ -76,6 +77,10 @@ class Totals:
         late, limit = self.lateness["p99"], lateness_limit * 1000
         if late is not None and late > limit:
             found.append(f"the generator sent late: p99 {late:.1f} ms behind the plan, over the limit of {limit:g} ms")
+        if self.order_late > lateness_limit:
+            found.append(
+                f"the generator stood still when the measured window began: {self.order_late * 1000:.0f} ms of it are not measured"
+            )
         if self.cpu_share > CPU_LIMIT:
             found.append(f"the generator used {self.cpu_share:.0%} of its processor, over the limit of {CPU_LIMIT:.0%}")
         return found
