@@ -70,7 +70,10 @@ def attempt(
     wine: bool = False,
     seed: int = 1,
 ) -> Trial:
-    """Let `players` come within `ramp` seconds, each with `rate` moves a second, then measure for `hold` seconds. Raises process.Failed if there was nothing to measure."""
+    """Let `players` come within `ramp` seconds, each with `rate` moves a second, then measure for `hold` seconds.
+
+    Raises process.Failed if there was nothing to measure.
+    """
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, process.server(command, cpu_count, wine=wine) as running:
         report_file = Path(folder) / "report.json"

@@ -33,7 +33,7 @@ from iocp.game.replay import ReplayOptions, replay, replay_command
 from iocp.game.rescue import Record
 from iocp.game.server import FRAMING
 from iocp.game.setting import Setting
-from peers import Crowd, Peer
+from crowd import Crowd, Peer
 from stand_ins import Engine, Session, Timer
 
 HUNTER = """
