@@ -1,6 +1,9 @@
 # class Latch: how a program waits for the end of its engine.
 
 import threading as _threading
+import time as _time
+
+cdef double LATCH_STEP = 0.5     # seconds between two looks for signals
 
 
 cdef class Latch:
@@ -18,8 +21,20 @@ cdef class Latch:
             self.lock.release()
 
     cdef bint wait(self, object timeout) except -1:
-        # A signal that came since the interpreter last looked, as while start() made the threads, ends no wait that begins after it.
-        PyErr_CheckSignals()
-        if not counter_get(&self.is_set) and self.lock.acquire(True, -1 if timeout is None else max(0, timeout)):
-            self.lock.release()     # for the next who waits
-        return counter_get(&self.is_set) != 0
+        # In steps: the lock's wait is not ended by a signal that came just before it, or that another thread got, and on Windows by none.
+        cdef double left = LATCH_STEP
+        cdef object deadline = None
+        if timeout is not None:
+            left = max(0, timeout)
+            deadline = _time.monotonic() + left
+        while True:
+            PyErr_CheckSignals()
+            if counter_get(&self.is_set):
+                return True
+            if self.lock.acquire(True, min(left, LATCH_STEP)):
+                self.lock.release()     # for the next who waits
+                return True
+            if deadline is not None:
+                left = deadline - _time.monotonic()
+                if left <= 0:
+                    return counter_get(&self.is_set) != 0

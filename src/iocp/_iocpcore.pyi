@@ -150,7 +150,7 @@ class Engine:
     def request_stop(self) -> None:
         """Ask the engine to stop and return at once. On any thread, in callbacks, in signal handlers."""
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the engine was asked to stop. Ctrl-C interrupts it. Returns whether it was asked."""
+        """Wait until the engine was asked to stop. Signal handlers run within half a second. Returns whether it was asked."""
     def broadcast(self, packet: Buffer, exclude: Session | None = None) -> int:
         """Queue one packet to every open session; encoded once, its bytes shared. Returns how many were queued to."""
     def multicast(self, sessions: Iterable[Session], packet: Buffer, exclude: Session | None = None) -> int:

@@ -217,6 +217,37 @@ for _ in range(5):
 """
 
 
+ELSEWHERE = """
+import signal, sys, threading, time
+import iocp
+
+class Interrupts(iocp.Handler):
+    def on_start(self, server):
+        server.call_later(0.2, self.interrupt, server)
+
+    def interrupt(self, server):
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        # A long handler, which asks now and then whether it is to end.
+        ends = time.monotonic() + 20
+        while server.running and time.monotonic() < ends:
+            pass
+        print("running", server.running)
+
+    def on_packet(self, session, packet):
+        pass
+
+iocp.run(Interrupts(), "127.0.0.1", 0, workers=2, backend=sys.argv[1])
+print("stopped")
+"""
+
+
+@posix
+def test_a_signal_that_a_worker_gets_is_not_lost_to_the_thread_that_waits(backend: str) -> None:
+    with Child(ELSEWHERE, backend) as child:
+        assert child.finish() == 0, child.output
+        assert child.output == ["running False", "stopped"]
+
+
 @posix
 def test_a_signal_that_finds_the_only_worker_outside_its_wait_is_not_lost(backend: str) -> None:
     with Child(INTERRUPTED, backend) as child:
