@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import iocp
 from iocp._iocpcore import raise_open_files
 from iocp.output import say
-from iocp.signals import calling_on_signals
+from iocp.signals import SignalFlag, calling_on_signals
 
 from .board import Board, Mark, Meter, Scene
 from .player import Player
@@ -124,7 +124,7 @@ class ServerProcess:
 
 def demo(options: DemoOptions) -> int:
     """Run it; exit code 0 if all saw all, 1 if something was wrong, 2 if it could not start. On the main thread."""
-    stop = threading.Event()
+    stop = SignalFlag()
     with calling_on_signals(stop.set):
         server = ServerProcess(options)
         try:
@@ -143,7 +143,7 @@ def demo(options: DemoOptions) -> int:
     return 0 if fine and code == 0 else 1
 
 
-def _play(options: DemoOptions, host: str, port: int, what: str, stop: threading.Event) -> tuple[list[str], bool]:
+def _play(options: DemoOptions, host: str, port: int, what: str, stop: SignalFlag) -> tuple[list[str], bool]:
     """The players' part: what to report, and whether all was right."""
     if options.map_file is not None:
         terrain = Terrain.load(options.map_file)
@@ -200,7 +200,7 @@ def ghosts(watcher: Player) -> int:
     return sum(seen.o_type == O_PLAYER for seen in watcher.view.values())
 
 
-def _watch(players: Players, terrain: Terrain, board: Board, stop: threading.Event, end: float, what: str) -> None:
+def _watch(players: Players, terrain: Terrain, board: Board, stop: SignalFlag, end: float, what: str) -> None:
     """Show the board as the watcher is told of it, until `end` or Ctrl-C."""
     moves, answers = Meter(), Meter()
     began = time.monotonic()

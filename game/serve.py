@@ -18,7 +18,7 @@ import iocp
 from iocp._iocpcore import raise_open_files
 from iocp.output import say
 from iocp.runner import stopping_on_signals
-from iocp.signals import INTERRUPTED, calling_on_signals
+from iocp.signals import INTERRUPTED, SignalFlag, calling_on_signals
 
 from .board import Board, Mark, Meter, Scene
 from .collector import spare_the_world
@@ -237,7 +237,7 @@ def _make_server(game: ChessServer, options: ServeOptions) -> iocp.Server:
 
 def _stop_storage(storage: Storage, in_a_hurry: bool) -> tuple[int, bool]:
     """Save what is left: (players that could not be saved, whether somebody wanted it to be over at once)."""
-    hurry = threading.Event()
+    hurry = SignalFlag()
     if in_a_hurry:
         hurry.set()
     with calling_on_signals(hurry.set):

@@ -27,6 +27,8 @@ from .quantity import counted
 from .rescue import Record, RescueFile, StorageError
 
 if TYPE_CHECKING:
+    from iocp.signals import SignalFlag
+
     from .saver import Saver
 
 __all__ = ["Record", "Storage", "StorageError", "StorageStatus"]
@@ -159,7 +161,7 @@ class Storage:
         self._thread = threading.Thread(target=self._run, args=(self._saver,), name="storage-writer", daemon=True)
         self._thread.start()
 
-    def stop(self, timeout: float = 5.0, *, hurry: threading.Event | None = None) -> int:
+    def stop(self, timeout: float = 5.0, *, hurry: SignalFlag | None = None) -> int:
         """Save what is pending, wait for that up to `timeout` seconds; the number of players that could not be saved.
 
         Those are in the rescue file then, and taken in by the next `load`. Call it when nobody saves any more. Once `hurry` is set

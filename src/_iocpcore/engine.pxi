@@ -50,6 +50,7 @@ cdef class Engine:
     cdef Latch asked            # to stop
     cdef object calls           # a deque of what post() left
     cdef list threads
+    cdef object joining         # a lock: of those who wait for them
     cdef object gate            # an Event: all threads are there, or will not come
     cdef bint gate_is_closed
     cdef object runs_in         # the thread that is inside run()
@@ -83,6 +84,7 @@ cdef class Engine:
         self.asked = Latch.__new__(Latch)
         self.calls = _collections.deque()
         self.threads = []
+        self.joining = _threading.RLock()
 
     def __init__(self):
         raise TypeError("an engine is made as a Server or a Client")
@@ -297,8 +299,7 @@ cdef class Engine:
         deadline = _time.monotonic() + seconds
         if runs_in is not None:
             while self.life == RUNNING and _time.monotonic() < deadline:
-                self.asked.wait(0.001)
-                runs_in.join(0.005)
+                _time.sleep(0.005)
             if self.life == RUNNING:
                 raise TimeoutError(f"the engine did not stop within {seconds} s: a handler still runs")
             return

@@ -5,10 +5,38 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 INTERRUPTED: Final = 130
 """Exit code of a command that Ctrl-C ended in the middle, as shells have it."""
+
+
+class SignalFlag:
+    """What a signal handler may set, also one that interrupts the thread that waits for it, or another handler.
+
+    A `threading.Event` may not be used so: waiting and setting take the same lock, which the interrupted thread would hold for ever.
+    """
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._arrivals: SimpleQueue[None] = SimpleQueue()  # its put() is reentrant
+
+    def set(self) -> None:
+        self._is_set = True
+        self._arrivals.put(None)
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def wait(self, timeout: float) -> bool:
+        """Whether it was set within so many seconds. For one thread."""
+        if not self._is_set:
+            try:
+                self._arrivals.get(timeout=timeout)
+            except Empty:
+                pass
+        return self._is_set
 
 
 @contextmanager

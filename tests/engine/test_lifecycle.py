@@ -63,6 +63,16 @@ def test_stop_from_many_threads_at_once(serve: Serve, dial: Dialer) -> None:
     assert [reason for _, reason in witness.ended] == [iocp.Reason.SERVER_STOPPED]
 
 
+def test_stops_from_many_threads_again_and_again(backend: str, balanced: list[iocp.Engine]) -> None:
+    """They all wait for the same workers, while these end."""
+    for _ in range(100):
+        server = iocp.Server(Witness(), "127.0.0.1", 0, backend=backend, workers=2)
+        balanced.append(server)
+        server.start()
+        in_threads(6, lambda number: server.stop(TIMEOUT))
+        assert not server.running
+
+
 def test_stop_from_another_thread_wakes_wait(serve: Serve) -> None:
     server = serve(Witness())
     assert not server.wait(0.001)

@@ -217,6 +217,31 @@ for _ in range(5):
 """
 
 
+FLAG = """
+import signal, sys
+from iocp.signals import SignalFlag
+
+# Signals that come at any moment of the wait, and of one another's handlers.
+for number in range(300):
+    flag = SignalFlag()
+    signal.signal(signal.SIGALRM, lambda *_: flag.set())
+    signal.signal(signal.SIGPROF, lambda *_: flag.set())
+    signal.setitimer(signal.ITIMER_PROF, 0.0003)
+    signal.setitimer(signal.ITIMER_REAL, 0.0003)
+    while not flag.wait(0.000001):
+        pass
+    signal.setitimer(signal.ITIMER_PROF, 0)
+print("all set")
+"""
+
+
+@posix
+def test_a_flag_may_be_set_by_signal_handlers_at_any_moment() -> None:
+    with Child(FLAG) as child:
+        assert child.finish() == 0, child.output
+        assert child.output == ["all set"]
+
+
 ELSEWHERE = """
 import signal, sys, threading, time
 import iocp

@@ -13,6 +13,7 @@ from storages import HOUR, PatientStorage, change, many, record, refused, rows, 
 from iocp.game import saver as saver_module
 from iocp.game import storage as storage_module
 from iocp.game.storage import Record, Storage
+from iocp.signals import SignalFlag
 
 # What is saved is kept
 
@@ -313,7 +314,7 @@ def test_a_stop_in_a_hurry_waits_for_no_commit(begin, file):
     save_all(storage, many(3))
     assert not storage.flush(timeout=0)
     assert held.reached.wait(TIMEOUT)
-    hurry = threading.Event()
+    hurry = SignalFlag()
     # Once it waits.
     asker = threading.Thread(target=lambda: (until(lambda: storage._stopping), hurry.set()))
     asker.start()
