@@ -364,6 +364,7 @@ def test_watch_ends_with_1_when_somebody_else_logs_in_under_the_name(serve):
     assert isinstance(ben.read(), Enter)
     thief = ChessClient(server.address)
     thief.login("anna")
+    process.wait(TIMEOUT)  # communicate() would end its time
     output, errors = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 1 and "somebody else has logged in as anna" in errors
     ben.close(), thief.close()
