@@ -9,6 +9,7 @@ import gc
 import os
 import platform
 import signal
+import socket
 from collections import Counter
 from collections.abc import Iterator
 
@@ -58,6 +59,14 @@ def balanced() -> Iterator[list[iocp.Engine]]:
     gc.collect()
     for engine in engines:
         assert_balanced(engine)
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port of 127.0.0.1 where nobody listens, and nobody else can: it is held until the end of the test."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 def assert_balanced(engine: iocp.Engine) -> None:

@@ -28,12 +28,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import queue
-import random
 import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -43,12 +41,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import iocp
+from ports import free_port
 
 SECONDS = 100.0
 """Until what a page says must have come: also where the start of a process takes many of them."""
 _FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,})(?P<language>[\w+-]*)(?P<rest>[^`]*)$")
 _DIRECTIVE = re.compile(r"^ *<!-- test: (.*) -->$")
-_RANDOM = random.SystemRandom()
 _PORT = re.compile(r"\b350\d\b")
 _BACKENDS = re.compile(r"\b(io_uring|epoll|iocp)\b")
 _MODULES = {"iocp-load": "iocp.load", "iocp-chess": "iocp.game", "pip": "pip"}
@@ -348,17 +346,6 @@ def _masked(text: str) -> str:
 
 def _installed(name: str) -> bool:
     return shutil.which(name) is not None or importlib.util.find_spec(name) is not None
-
-
-def free_port() -> int:
-    """For a server that is started later. Below those that systems give to connections, one of which would soon have it instead."""
-    while True:
-        port = _RANDOM.randrange(10_000, 32_000)
-        try:
-            with socket.create_server(("127.0.0.1", port)):
-                return port
-        except OSError:
-            pass  # somebody listens there
 
 
 def pages(root: Path) -> Iterator[Path]:

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 import iocp
-from snippets import Block, blocks_of, free_port
+from ports import free_port
+from snippets import Block, blocks_of
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(Path(__file__).parent / "engine"))

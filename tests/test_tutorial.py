@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 import iocp
-from snippets import PageError, PageRun, blocks_of, command_of, environment_of, free_port, pages
+from ports import free_port
+from snippets import PageError, PageRun, blocks_of, command_of, environment_of, pages
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = list(pages(ROOT))

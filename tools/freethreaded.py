@@ -14,6 +14,7 @@ if sys.version_info < (3, 11):
 from freetool import interpreter, suite
 from freetool.home import Home
 from toolkit.cache import ToolError, say
+from toolkit.command import UsageError
 
 USAGE = """\
 usage: python tools/freethreaded.py [--tsan] setup
@@ -60,10 +61,6 @@ environment:
 )
 PROJECT = Path(__file__).resolve().parents[1]
 STRESS = "tests/engine/test_stress.py"
-
-
-class UsageError(Exception):
-    pass
 
 
 def main(words: Sequence[str]) -> int:

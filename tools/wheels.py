@@ -9,6 +9,7 @@ from pathlib import Path
 if sys.version_info < (3, 11):
     sys.exit("wheels.py: needs Python 3.11 or later, this is " + sys.version.split()[0])
 
+from toolkit.command import UsageError, take
 from wheeltool import check, sdist, strict, suite, wheel
 from wheeltool.places import ToolError, say
 
@@ -51,30 +52,11 @@ Exit codes: 0 all is well; 1 a finding, a failed step or a failed test; 2 wrong 
 )
 
 
-class UsageError(Exception):
-    pass
-
-
 def report(findings: Sequence[str], fine: str) -> int:
     for finding in findings:
         print(finding)
     say(f"{len(findings)} findings" if findings else fine)
     return 1 if findings else 0
-
-
-def take(words: list[str], option: str) -> str | None:
-    """Takes `--option VALUE` or `--option=VALUE` out of the words."""
-    for place, word in enumerate(words):
-        if word == "--":
-            break
-        name, equals, value = word.partition("=")
-        if name == option:
-            if not equals and place + 1 == len(words):
-                raise UsageError(f"{option} needs a value")
-            value = value if equals else words.pop(place + 1)
-            del words[place]
-            return value
-    return None
 
 
 def pythons(words: list[str]) -> list[str]:

@@ -12,6 +12,7 @@ if sys.version_info < (3, 11):
     sys.exit("wine.py: needs Python 3.11 or later, this is " + sys.version.split()[0])
 
 from toolkit.cache import ToolError, say
+from toolkit.command import UsageError, take
 from wheeltool import sdist
 from winetool import recipe, session, suite
 from winetool.home import Home
@@ -62,10 +63,6 @@ environment:
 PROJECT = Path(__file__).resolve().parents[1]
 DEFAULT_TIMEOUT = 40.0  # minutes
 GRACE = 10.0  # seconds; a server that flushes and drains should be done long before
-
-
-class UsageError(Exception):
-    pass
 
 
 def main(words: Sequence[str]) -> int:
@@ -146,22 +143,9 @@ def _refuse(words: list[str]) -> None:
         raise UsageError(f"unexpected: {' '.join(words)}")
 
 
-def _take(words: list[str], option: str) -> str | None:
-    """Takes `--option VALUE` or `--option=VALUE` out of the words before `--`; what comes after that is pytest's."""
-    end = words.index("--") if "--" in words else len(words)
-    for place, word in enumerate(words[:end]):
-        name, equals, value = word.partition("=")
-        if name == option:
-            if not equals and place + 1 < end:
-                value = words.pop(place + 1)
-            del words[place]
-            return value
-    return None
-
-
 def _timeout(words: list[str]) -> float:
     """The --timeout, in minutes."""
-    value = _take(words, "--timeout")
+    value = take(words, "--timeout")
     try:
         minutes = DEFAULT_TIMEOUT if value is None else float(value)
     except ValueError:
@@ -172,7 +156,7 @@ def _timeout(words: list[str]) -> float:
 
 
 def _sdist(words: list[str]) -> Path | None:
-    value = _take(words, "--sdist")
+    value = take(words, "--sdist")
     if value is not None and not Path(value).is_file():
         raise UsageError(f"--sdist names no file: {value or 'nothing'}")
     return Path(value) if value else None

@@ -220,11 +220,6 @@ def serve(balanced: list[iocp.Engine], handler: iocp.Handler, backend: str, work
     return server
 
 
-def is_over(stats: iocp.Stats) -> bool:
-    """Whether no session is left and each is counted as ended: a worker does the one a moment before the other."""
-    return stats.sessions == 0 and sum(stats.ended.values()) >= stats.accepted
-
-
 @contextmanager
 def threads(count: int, target: Callable[[int], None]) -> Iterator[None]:
     """Run `target(0)` ... `target(count - 1)` on threads while the block runs; what they raise fails the test."""

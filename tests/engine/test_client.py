@@ -18,14 +18,6 @@ ClientOf = Callable[..., iocp.Client]
 
 
 @pytest.fixture
-def closed_port() -> Iterator[int]:
-    """A port where nobody listens, and nobody else can begin to meanwhile."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield taken.getsockname()[1]
-
-
-@pytest.fixture
 def mute_port() -> Iterator[int]:
     """A listener that answers nobody: its backlog is full, and the system throws away what else comes."""
     if sys.platform != "linux":

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 import iocp
-from witness import TIMEOUT, Dialer, Witness, in_threads, packet, port_of_nobody, read_exactly, read_to_end, until
+from ports import free_port
+from witness import TIMEOUT, Dialer, Witness, in_threads, packet, read_exactly, read_to_end, until
 
 Serve = Callable[..., iocp.Server]
 
@@ -294,7 +295,7 @@ def test_on_start_that_raises_frees_the_port(backend: str, kind: type[BaseExcept
             raise kind("not today")
 
     witness = Failing()
-    server = iocp.Server(witness, "127.0.0.1", port_of_nobody(), backend=backend)
+    server = iocp.Server(witness, "127.0.0.1", free_port(), backend=backend)
     balanced.append(server)
     with pytest.raises(kind, match="not today"):
         server.start()

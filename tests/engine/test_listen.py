@@ -13,7 +13,8 @@ import pytest
 import iocp
 from child_process import Child
 from seccomp import DENY, linux_x86_64
-from witness import Dialer, Witness, ipv6, packet, port_of_nobody, read_exactly, read_to_end
+from ports import free_port
+from witness import Dialer, Witness, ipv6, packet, read_exactly, read_to_end
 
 Serve = Callable[..., iocp.Server]
 
@@ -55,7 +56,7 @@ def test_port_in_use_by_a_program_of_another_kind(backend: str) -> None:
 
 
 def test_start_again_after_the_port_became_free(backend: str, balanced: list[iocp.Engine]) -> None:
-    with iocp.Server(Witness(), "127.0.0.1", port_of_nobody(), backend=backend) as first:
+    with iocp.Server(Witness(), "127.0.0.1", free_port(), backend=backend) as first:
         address = first.address
         second = iocp.Server(Witness(), *address, backend=backend)
         balanced.append(second)
@@ -66,7 +67,7 @@ def test_start_again_after_the_port_became_free(backend: str, balanced: list[ioc
 
 
 def test_port_is_free_at_once_after_stop(serve: Serve, dial: Dialer) -> None:
-    port = port_of_nobody()
+    port = free_port()
     for _ in range(5):
         witness = Witness()
         server = iocp.Server(witness, "127.0.0.1", port)

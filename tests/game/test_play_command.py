@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -33,14 +32,6 @@ def needs_pygame():
 
 def client(command, server, *arguments, **options):
     return run(command, "--host", server.address[0], "--port", str(server.address[1]), *arguments, **options)
-
-
-@pytest.fixture
-def closed_port():
-    """A port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        yield str(probe.getsockname()[1])
 
 
 def test_shot_draws_what_is_in_sight_without_a_screen(serve, backend, tmp_path):
@@ -97,7 +88,7 @@ def test_film_writes_every_frame(serve, tmp_path):
 def test_no_server_exits_2_and_says_how_to_start_one(closed_port, command, tmp_path):
     if command[0] == "play":
         needs_pygame()
-    done = run(*command, "--port", closed_port, "--name", "anna", cwd=tmp_path)
+    done = run(*command, "--port", str(closed_port), "--name", "anna", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert f"no server at 127.0.0.1:{closed_port}: start one with iocp-chess serve --port {closed_port}" in done.stderr
     assert "Traceback" not in done.stderr and not list(tmp_path.iterdir())

@@ -46,14 +46,6 @@ def server_at(backend, balanced):
     return start
 
 
-@pytest.fixture
-def closed_port():
-    """A port on which nobody listens, and which nobody else is given meanwhile, nor the client for its own end."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        yield probe.getsockname()[1]
-
-
 def test_a_client_logs_in_measures_the_round_trip_and_leaves(start_chess, join):
     chess = start_chess(size=20)
     anna = join(chess.server.address).arrive()

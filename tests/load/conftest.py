@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,14 +30,6 @@ if importlib.util.find_spec("hdrh") is None:
         if module_path.name == "test_load_without_histograms.py":
             return None
         return WithoutHistograms.from_parent(parent, path=module_path)
-
-
-@pytest.fixture
-def port_of_nobody() -> Iterator[int]:
-    """A port of 127.0.0.1 where nobody listens, and nobody else can: it is held until the end of the test."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield taken.getsockname()[1]
 
 
 @pytest.fixture

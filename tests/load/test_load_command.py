@@ -82,8 +82,8 @@ def test_missed_objective_is_exit_code_1(chess: iocp.Server) -> None:
     assert "objective max=0.001ms: MISSED" in done.stdout
 
 
-def test_server_that_is_not_there_is_exit_code_1_and_named(port_of_nobody: int) -> None:
-    done = load("chess", "--port", str(port_of_nobody), "--clients", "3", "--duration", "1", *COMMON)
+def test_server_that_is_not_there_is_exit_code_1_and_named(closed_port: int) -> None:
+    done = load("chess", "--port", str(closed_port), "--clients", "3", "--duration", "1", *COMMON)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "error: 3 x connecting failed" in done.stdout
 

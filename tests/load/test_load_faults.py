@@ -160,8 +160,8 @@ def test_server_that_hangs_does_not_hang_the_run(play: Play) -> None:
     assert report.outcome.most_playing == 0
 
 
-def test_server_that_is_not_there(play: Play, port_of_nobody: int) -> None:
-    report = play(port_of_nobody)
+def test_server_that_is_not_there(play: Play, closed_port: int) -> None:
+    report = play(closed_port)
     assert report.errors.total() == 4
     assert all(name.startswith("connecting ") for name in report.errors)
     assert report.exit_code == MISSED

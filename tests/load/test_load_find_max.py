@@ -266,11 +266,11 @@ def test_what_makes_no_search_is_exit_code_2(arguments: list[str], named: str, c
 
 
 def test_search_of_a_server_that_is_not_there_ends_at_once_and_says_why(
-    backend: str, port_of_nobody: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    backend: str, closed_port: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "max.json"
     code = main(
-        ["chess", "--port", str(port_of_nobody), "--find-max", "--slo", "p99=1s", "--start", "8", "--limit", "30", "--settle", "0",
+        ["chess", "--port", str(closed_port), "--find-max", "--slo", "p99=1s", "--start", "8", "--limit", "30", "--settle", "0",
          "--timeout", "60", "--backend", backend, "--json", str(file)]
     )  # fmt: skip
     output = capsys.readouterr().out
@@ -306,12 +306,12 @@ def test_search_ends_where_the_server_has_gone(play: Play) -> None:
 
 
 def test_search_without_a_limit_goes_as_far_as_the_tool_does_where_the_machine_has_none(
-    backend: str, port_of_nobody: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    backend: str, closed_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on Windows, on a loopback host."""
     for module in (capacity, cli):
         monkeypatch.setattr(module, "most_by_files", lambda processes: None)
     file = tmp_path / "max.json"
-    arguments = ["chess", "--port", str(port_of_nobody), "--find-max", "--slo", "p99=1s", "--start", "2", "--backend", backend]
+    arguments = ["chess", "--port", str(closed_port), "--find-max", "--slo", "p99=1s", "--start", "2", "--backend", backend]
     assert main([*arguments, "--timeout", "60", "--json", str(file)]) == MISSED
     assert json.loads(file.read_text(encoding="utf-8"))["find_max"]["limit"] == MAX_CLIENTS
