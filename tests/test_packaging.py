@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import re
 import runpy
@@ -18,6 +19,7 @@ if not (PROJECT / "tools" / "wheeltool").is_dir():
     pytest.skip("the tools are not here: run these tests from a checkout or an unpacked sdist", allow_module_level=True)
 sys.path.insert(0, str(PROJECT / "tools"))
 
+from toolkit.message import ToolError  # noqa: E402
 from wheeltool import check, places, sdist, wheel  # noqa: E402
 
 
@@ -129,7 +131,7 @@ def test_a_complete_folder_is_complete_and_each_gap_is_seen(tmp_path: Path) -> N
 def test_the_python_that_runs_is_found_and_a_missing_one_named() -> None:
     mine = subprocess.run([sys.executable, "-c", places.ASK], capture_output=True, text=True, check=True).stdout.strip()
     assert places.answers([places.find_python(mine)], mine)
-    with pytest.raises(places.ToolError, match=r"no Python 3\.99 here: put python3\.99 on PATH"):
+    with pytest.raises(ToolError, match=r"no Python 3\.99 here: put python3\.99 on PATH"):
         places.find_python("3.99")
 
 
@@ -150,6 +152,36 @@ def test_wrong_usage_is_said(words: list[str], complaint: str) -> None:
     )
     assert done.returncode == 2
     assert complaint in done.stderr and "usage:" in done.stderr
+
+
+def imported_at_the_top(file: Path) -> set[str]:
+    """The modules a file imports whatever happens: neither in a function nor under a condition."""
+    names: set[str] = set()
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = ".".join(file.relative_to(PROJECT / "tools").parts[:-1]) + "." if node.level else ""
+            base = f"{package}{node.module or ''}".rstrip(".")
+            names.update([base, *(f"{base}.{alias.name}" for alias in node.names)])
+    return names
+
+
+def test_wheels_imports_nothing_that_windows_lacks() -> None:
+    """It runs there too. Looked for in the text, so that Linux finds it before a run on Windows does."""
+    tools = PROJECT / "tools"
+    waiting, read, missing = [tools / "wheels.py"], set(), set()
+    while waiting:
+        file = waiting.pop()
+        read.add(file)
+        for name in imported_at_the_top(file):
+            place = tools / name.replace(".", "/")
+            ours = [place.with_suffix(".py"), place / "__init__.py"]
+            waiting += [file for file in ours if file.exists() and file not in read]
+            if name in {"fcntl", "grp", "pty", "pwd", "resource", "termios", "tty"}:
+                missing.add(f"{file.relative_to(PROJECT).as_posix()}: {name}")
+    assert {"wheels.py", "places.py", "message.py", "usage.py"} <= {file.name for file in read}  # or the search itself is blind
+    assert not missing
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="liburing is Linux")

@@ -13,8 +13,8 @@ if sys.version_info < (3, 11):
 
 from freetool import interpreter, suite
 from freetool.home import Home
-from toolkit.cache import ToolError, say
-from toolkit.command import UsageError
+from toolkit.message import ToolError, say
+from toolkit.usage import UsageError
 
 USAGE = """\
 usage: python tools/freethreaded.py [--tsan] setup

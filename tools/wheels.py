@@ -9,9 +9,9 @@ from pathlib import Path
 if sys.version_info < (3, 11):
     sys.exit("wheels.py: needs Python 3.11 or later, this is " + sys.version.split()[0])
 
-from toolkit.command import UsageError, take
+from toolkit.message import ToolError, say
+from toolkit.usage import UsageError, take
 from wheeltool import check, sdist, strict, suite, wheel
-from wheeltool.places import ToolError, say
 
 USAGE = """\
 usage: python tools/wheels.py sdist

@@ -11,8 +11,8 @@ from pathlib import Path
 if sys.version_info < (3, 11):
     sys.exit("wine.py: needs Python 3.11 or later, this is " + sys.version.split()[0])
 
-from toolkit.cache import ToolError, say
-from toolkit.command import UsageError, take
+from toolkit.message import ToolError, say
+from toolkit.usage import UsageError, take
 from wheeltool import sdist
 from winetool import recipe, session, suite
 from winetool.home import Home

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import toolkit.debian
-from toolkit.cache import ToolError, say, step
 from toolkit.command import call, clean_environment, pip
+from toolkit.message import ToolError, say, step
 
 from .home import Home
 

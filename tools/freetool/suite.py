@@ -8,8 +8,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from toolkit.cache import step
 from toolkit.command import call, clean_environment
+from toolkit.message import step
 
 from .home import Home
 from .interpreter import PACKAGES_RECIPE, launcher

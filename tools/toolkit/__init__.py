@@ -1,1 +1,1 @@
-"""What the set-up tools of this folder share: a cache of whole units, commands with readable failures, Debian's packages and sources."""
+"""What the tools of this folder share: messages, a command line, a cache of whole units, commands with readable failures, Debian's packages and sources."""

@@ -11,17 +11,13 @@ import fcntl
 import hashlib
 import os
 import shutil
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from .message import say
+
 STAMP = ".stamp"
-
-
-class ToolError(Exception):
-    """Something the reader of the message can act on; shown without a traceback."""
 
 
 def cache_folder(variable: str, name: str) -> Path:
@@ -99,19 +95,3 @@ class Cache:
 
 def _digest(recipe: str) -> str:
     return hashlib.sha256(recipe.encode()).hexdigest() + "\n"
-
-
-def say(text: str) -> None:
-    """Progress goes to stderr, so that the output of the program that is run stays clean."""
-    print(f"{Path(sys.argv[0]).name}: {text}", file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def step(text: str) -> Iterator[None]:
-    began = time.monotonic()
-    try:
-        yield
-    except BaseException:
-        say(f"{text} ... failed after {time.monotonic() - began:.1f} s")
-        raise
-    say(f"{text} ... {time.monotonic() - began:.1f} s")

@@ -1,4 +1,4 @@
-"""Linux commands the tool calls: quiet when they work, their whole output when they do not."""
+"""Linux commands the tools call: quiet when they work, their whole output when they do not."""
 
 from __future__ import annotations
 
@@ -8,26 +8,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .cache import ToolError
-
-
-class UsageError(Exception):
-    """Of the tool's own command line."""
-
-
-def take(words: list[str], option: str) -> str | None:
-    """Takes `--option VALUE` or `--option=VALUE` out of the words before `--`; what comes after that is another program's."""
-    for place, word in enumerate(words):
-        if word == "--":
-            break
-        name, equals, value = word.partition("=")
-        if name == option:
-            if not equals and place + 1 == len(words):
-                raise UsageError(f"{option} needs a value")
-            value = value if equals else words.pop(place + 1)
-            del words[place]
-            return value
-    return None
+from .message import ToolError
 
 
 def call(

@@ -11,8 +11,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from .cache import ToolError
 from .command import call
+from .message import ToolError
 
 ARCHIVE_KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from .places import OUTPUT, PROJECT, ToolError, metadata, run, tools
+from toolkit.message import ToolError
+
+from .places import OUTPUT, PROJECT, metadata, run, tools
 
 PYTHONS = ("cp311", "cp312", "cp313", "cp314", "cp314t")
 # cibuildwheel's platform, its architectures, and the tags they give.

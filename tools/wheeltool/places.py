@@ -13,19 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from toolkit.message import ToolError, say
+
 PROJECT = Path(__file__).resolve().parents[2]
 OUTPUT = PROJECT / "dist"
 SCRATCH = PROJECT / "build" / "wheels"
 # What belongs to the Python that runs this tool, or would steer a build or a test run by accident.
 FOREIGN = ("PYTHON", "PYENV_VERSION", "VIRTUAL_ENV", "CONDA", "PYTEST_", "IOCP_")
-
-
-class ToolError(Exception):
-    """The text says what to do; shown without a traceback."""
-
-
-def say(text: str) -> None:
-    print(f"wheels.py: {text}", file=sys.stderr, flush=True)
 
 
 def metadata() -> dict[str, Any]:

@@ -7,7 +7,9 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-from .places import OUTPUT, PROJECT, ToolError, run, say, tools
+from toolkit.message import ToolError, say
+
+from .places import OUTPUT, PROJECT, run, tools
 
 # What git has and the sdist has not, with the reason.
 LEFT_OUT = {

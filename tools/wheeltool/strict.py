@@ -24,7 +24,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from .places import PROJECT, ToolError, python_of, run, say, tools
+from toolkit.message import ToolError, say
+
+from .places import PROJECT, python_of, run, tools
 
 PROCESSORS = ("x86_64", "aarch64")
 CROSS = "x86_64-w64-mingw32-gcc"

@@ -7,8 +7,10 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from toolkit.message import ToolError, say
+
 from . import sdist, wheel
-from .places import SCRATCH, ToolError, environment, find_python, install, metadata, new_venv, python_of, run, say
+from .places import SCRATCH, environment, find_python, install, metadata, new_venv, python_of, run
 
 GROUPS = ("test", "benchmark")
 

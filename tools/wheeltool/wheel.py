@@ -8,8 +8,10 @@ import shutil
 import sys
 from pathlib import Path
 
+from toolkit.message import ToolError, say
+
 from . import sdist
-from .places import OUTPUT, SCRATCH, ToolError, find_python, install, new_venv, run, say, tools
+from .places import OUTPUT, SCRATCH, find_python, install, new_venv, run, tools
 
 # liburing in the extension itself, as in the wheels that are published; on Windows the word is not looked at.
 STATIC = {"PYIOCP_LIBURING": "static"}

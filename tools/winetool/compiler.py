@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from toolkit.cache import ToolError
 from toolkit.command import call
+from toolkit.message import ToolError
 
 GCC = "x86_64-w64-mingw32-gcc"
 # Windows 10 and later; MS_WIN64 is what pyconfig.h derives from MSVC's own macros only.

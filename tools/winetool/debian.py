@@ -11,7 +11,7 @@ import tarfile
 from pathlib import Path
 
 import toolkit.debian
-from toolkit.cache import ToolError
+from toolkit.message import ToolError
 
 # command -> the package that brings it
 COMMANDS = {

@@ -17,8 +17,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from toolkit.cache import ToolError, step
 from toolkit.command import call, pip
+from toolkit.message import ToolError, step
 
 VERSION = (3, 11)
 DOTTED = ".".join(map(str, VERSION))

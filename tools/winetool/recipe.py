@@ -6,8 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-from toolkit.cache import ToolError, say, step
 from toolkit.command import call, clean_environment, pip
+from toolkit.message import ToolError, say, step
 
 from . import debian, interpreter, session
 from .home import Home

@@ -24,8 +24,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from toolkit.cache import ToolError, say
 from toolkit.command import clean_environment
+from toolkit.message import ToolError, say
 
 from .home import Home
 

@@ -9,8 +9,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from toolkit.cache import ToolError, say, step
 from toolkit.command import clean_environment
+from toolkit.message import ToolError, say, step
 
 from . import session
 from .home import Home

@@ -28,7 +28,7 @@ from setuptools.command.build_ext import build_ext
 # run_setup reads setup.py without building; setuptools carries the only distutils there is from Python 3.12 on.
 from distutils.core import run_setup  # isort: skip
 
-from toolkit.cache import ToolError, step
+from toolkit.message import ToolError, step
 
 from . import compiler
 
