@@ -78,11 +78,11 @@ class Server:
 
 
 WORLDS = [
-    World("open", "2000 x 2000, no monsters", 2000, 0, 30_000, 8_000, 1.1),
-    World("dense", "400 x 400, no monsters", 400, 0, 10_000, 4_000, 1.8),
-    World("monsters", "2000 x 2000, 200,000 monsters", 2000, 200_000, 5_000, 2_000, 1.1),
+    World("open", "2000 x 2000, no monsters", 2000, 0, 30_000, 12_000, 1.1),
+    World("dense", "400 x 400, no monsters", 400, 0, 10_000, 6_000, 1.8),
+    World("monsters", "2000 x 2000, 200,000 monsters", 2000, 200_000, 5_000, 4_000, 1.1),
     # Where a process may have fewer open files than the open board holds players, servers can still be compared.
-    World("open-2", "2000 x 2000, no monsters, two moves a second each", 2000, 0, 0, 5_000, 1.1, 2.0),
+    World("open-2", "2000 x 2000, no monsters, two moves a second each", 2000, 0, 0, 8_000, 1.1, 2.0),
 ]
 QUICK = [
     World("open", "200 x 200, no monsters", 200, 0, 40, 20, 1.1),

@@ -51,7 +51,7 @@ class Plan:
 
 
 class Search:
-    """`attempt(players, confirming)` makes a trial. `time_left()` False: no more bisecting, confirm what there is."""
+    """`attempt(players, confirming)` makes a trial. `time_left()` False: no more bisecting, confirm what there is, or less."""
 
     def __init__(self, plan: Plan, attempt: Callable[[int, bool], Outcome], time_left: Callable[[], bool]) -> None:
         self.plan = plan
@@ -75,7 +75,7 @@ class Search:
             # What fails a longer hold, or fails again, has been seen often enough.
             looked_twice = True
             found.confirmed = self._try(found.held, confirming=True)
-            if found.confirmed or not self._time_left():
+            if found.confirmed:
                 break
         return found
 

@@ -166,6 +166,23 @@ def test_the_search_ends_in_time_and_when_nobody_is_held(module: Callable[[str],
     assert found.held == 0 and not found.confirmed
 
 
+@pytest.mark.parametrize(("start", "seconds"), [(450, 0), (450, 1), (200, 5)])
+def test_the_search_does_not_end_with_nothing_confirmed_for_want_of_time(
+    module: Callable[[str], ModuleType], start: int, seconds: int
+) -> None:
+    """A number that a longer hold takes back, when the time is over, leaves those below it."""
+    search = module("search")
+    tried: list[tuple[int, bool]] = []
+
+    def attempt(players: int, confirming: bool) -> Made:
+        tried.append((players, confirming))
+        return Made(players <= (300 if confirming else 500), False, players / 500)
+
+    found = search.Search(search.Plan(start, 1000, ""), attempt, lambda: len(tried) < seconds).run()
+    assert 0 < found.held <= 300 and found.confirmed and tried[-1] == (found.held, True)
+    assert len(tried) < seconds + 10
+
+
 @pytest.mark.timeout(300)
 def test_a_quick_run_fills_its_block_of_a_document(tmp_path: Path) -> None:
     pytest.importorskip("hdrh")
