@@ -40,7 +40,7 @@ commands:
 
 examples:
   python tools/wine.py test
-  python tools/wine.py test -x -k echo tests/test_server.py
+  python tools/wine.py test -x -k echo tests/engine
   python tools/wine.py test --timeout 5 -- --timeout 30     after --, everything is pytest's own
   python tools/wine.py test --sdist dist/pyiocp-0.1.0.tar.gz -q
   python tools/wine.py run python -m iocp

@@ -19,7 +19,7 @@
  *
  * So the port keeps the shape that both kernels' facilities share. It pins no buffer for a connection that is idle, stops
  * reading by doing nothing, and leaves one file with everything that can go wrong with an operation (endpoint.c) over two
- * pollers of a hundred lines each.
+ * pollers, each in a file of its own.
  */
 #ifndef IOCP_LINUX_H
 #define IOCP_LINUX_H

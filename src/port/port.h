@@ -3,7 +3,7 @@
  *
  * On Windows these names are Win32 itself: this header includes winsock2.h and mswsock.h and adds nothing to them but
  * the function pointers of the extension functions. On Linux the same names, with the same meaning, stand over io_uring
- * and over epoll (port_linux.c has what both share, port_uring.c and port_epoll.c the rest).
+ * and over epoll (port_linux.c, endpoint.c, acceptor.c and posted.c have what both share, poller_uring.c and poller_epoll.c the rest).
  *
  * THE CONTRACT. tests/port/ checks each point on every backend.
  *
