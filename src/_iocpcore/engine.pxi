@@ -20,6 +20,9 @@ cdef enum:
     RUNNING = 1
     STOPPED = 2
 
+cdef enum:
+    FLUSH_SECONDS = 2       # that a stop leaves to what is queued, or less if stop() is to be over sooner
+
 
 # Wake a worker for what `key` says. The lock is for engines that are being closed at the same time.
 cdef bint wake(Core *core, int key) noexcept nogil:
@@ -119,7 +122,7 @@ cdef class Engine:
         core.framing.counts_header = framing.counts_header
         core.framing.max_size = framing.max_size
         read_rules(&core.rules, limits)
-        counter_set(&core.flush_time, 1000000000)
+        counter_set(&core.flush_time, <int64_t>(FLUSH_SECONDS * 1e9))
         core.address_slots = ADDRESS_SLOTS
         core.addresses = <AddressCount **>calloc(ADDRESS_SLOTS, sizeof(AddressCount *))
         core.workers = <Worker *>calloc(count, sizeof(Worker))
@@ -290,7 +293,7 @@ cdef class Engine:
                     return
         if self.life == STOPPED:
             return
-        counter_set(&self.core.flush_time, <int64_t>(min(seconds / 2, 2.0) * 1e9))
+        counter_set(&self.core.flush_time, <int64_t>(min(seconds / 2, FLUSH_SECONDS) * 1e9))
         self.request_stop()
         current = _threading.current_thread()
         runs_in = self.runner()
