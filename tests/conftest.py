@@ -28,6 +28,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # A shell starts background jobs with SIGINT ignored, and children inherit that: no test could interrupt one.
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Hundreds of connections with both ends in one process do not fit into the 1,024 of most shells.
+    iocp.raise_open_files()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

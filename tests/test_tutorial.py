@@ -103,7 +103,7 @@ def test_the_smallest_test_of_the_page_on_testing(backend: str, tmp_path: Path) 
     (tmp_path / "engine" / "test_echo.py").write_text(shown.text, encoding="utf-8")
     done = subprocess.run(
         command_of(["python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "engine"]), cwd=tmp_path, stdin=subprocess.DEVNULL,
-        env={**environment_of(backend), "IOCP_TEST_BACKENDS": backend}, capture_output=True, text=True, timeout=100,
+        env={**environment_of(backend), "IOCP_TEST_BACKENDS": backend, "PYTEST_ADDOPTS": ""}, capture_output=True, text=True, timeout=100,
     )  # fmt: skip
     assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout + done.stderr
 

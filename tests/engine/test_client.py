@@ -233,7 +233,6 @@ def test_wrong_options_of_a_client_are_named(options: dict[str, object], error: 
 
 def test_five_hundred_connections_of_one_client(serve: Serve, client_of: ClientOf) -> None:
     count, rounds = 500, 5
-    iocp.raise_open_files()
 
     class Player(Witness):
         def on_connect(self, session: iocp.Session) -> None:

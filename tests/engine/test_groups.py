@@ -273,7 +273,6 @@ def test_groups_changed_by_other_threads_while_sending(serve: Serve, dial: Diale
 @pytest.mark.parametrize("how", ["group", "broadcast", "multicast"])
 def test_packet_to_a_thousand_receivers_is_stored_once(serve: Serve, client_of: ClientOf, how: str) -> None:
     count = 1_000
-    iocp.raise_open_files()
     witness, receiver = Witness(), Witness()
     server = serve(witness)
     client = client_of(receiver)

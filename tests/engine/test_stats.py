@@ -228,7 +228,6 @@ with iocp.Server(Idle(), workers=2, backend=sys.argv[1], limits=iocp.Limits(**ev
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says how much memory of its own a process uses, page by page")
 @pytest.mark.parametrize("limits", ["{}", "iocp.Limits.none().__dict__"], ids=["default limits", "no limits"])
 def test_idle_connection_costs_at_most_600_bytes(backend: str, limits: str) -> None:
-    iocp.raise_open_files()
     peers = []
     # The server is the child: nothing but its connections is in its memory.
     with Child(IDLE, backend, limits) as child:

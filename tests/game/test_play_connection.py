@@ -15,6 +15,7 @@ from iocp.game.server import FRAMING, ChessServer
 from iocp.game.violation import ProtocolError
 from iocp.game.world import World
 from play_client import TIMEOUT, Client
+from ports import free_port
 
 
 @pytest.fixture
@@ -170,7 +171,7 @@ def test_a_korean_name_in_code_page_949(start_chess, join):
 
 
 def test_a_lost_connection_is_told_of_and_made_again_when_the_server_is_back(server_at, join):
-    server = server_at()
+    server = server_at(free_port())
     anna = join(server.address).arrive()
     anna.model.note("before", 0.0)
     server.stop()
@@ -189,7 +190,7 @@ def test_a_lost_connection_is_told_of_and_made_again_when_the_server_is_back(ser
 
 
 def test_attempts_come_slower_and_slower_and_at_once_if_the_player_wants(server_at, join, monkeypatch):
-    server = server_at()
+    server = server_at(free_port())
     anna = join(server.address).arrive()
     monkeypatch.setattr(module, "RETRY_AFTER", (0.0, 0.0, 1e6))
     server.stop()
@@ -219,7 +220,7 @@ def test_who_is_taken_over_is_told_and_does_not_fight_back(start_chess, join):
 
 def test_a_full_server_is_tried_again_by_whoever_was_there_before(backend, server_at, join, monkeypatch):
     monkeypatch.setattr(module, "RETRY_AFTER", (0.05,))
-    server = server_at()
+    server = server_at(free_port())
     anna = join(server.address).arrive()
     server.stop()
     anna.until(lambda: anna.connection.state is State.LOST)

@@ -11,6 +11,7 @@ from iocp.game.server import FRAMING, ChessServer
 from iocp.game.terrain import Terrain
 from iocp.game.world import Refusal, World
 from play_client import NANUM, WindowClient, like
+from ports import free_port
 from stage import shipped_kinds
 
 pygame = pytest.importorskip("pygame", reason="needs pygame-ce (the extra play)")
@@ -379,7 +380,7 @@ def test_a_lost_connection_is_shown_and_the_board_comes_back(join, balanced, bac
         return server
 
     class There:
-        server = start(0)
+        server = start(free_port())
 
     anna = join(There)
     There.server.stop()
