@@ -15,6 +15,7 @@ examples:
   python3 tools/dev.py demo --players 200 --seconds 60
   python3 tools/dev.py test                      the whole suite on every backend of this machine
   python3 tools/dev.py test -x -k framing
+  python3 tools/dev.py test -q -n 4 --dist loadfile   files side by side, on a machine with four processors: most of a test is waiting
   python3 tools/dev.py docs                      the documentation, with every link checked, into build/docs
   python3 tools/dev.py docs --serve              the same on http://127.0.0.1:8000, built again when a file changes
   python3 tools/dev.py run python -m iocp        which backend, and why
