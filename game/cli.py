@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from iocp.argument import number, whole
+from iocp.output import accept_any_text
 from iocp.signals import INTERRUPTED
 
 from .kinds import SCRIPTS
@@ -46,6 +47,7 @@ play --shot, play --film or watch ended without the server: it was gone, or some
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its exit code. Wrong arguments raise SystemExit(2), after a message that names the argument."""
+    accept_any_text()
     parser = _parser()
     try:
         return _command(parser, parser.parse_args(arguments))

@@ -101,11 +101,34 @@ cdef class Crowd:
             player_part(session.c.player, port_now(), bool(broken))
             session.c.player = NULL
 
-    def playing(self, number):
+    # NULL: there has been none.
+    cdef player *known(self, number) except? NULL:
         self.check_thread()
-        if not 0 <= number < self.c.player_count or self.c.players[number] == NULL:
-            return False
-        return self.c.players[number].phase == PLAYER_PLAYING
+        return self.c.players[number] if 0 <= number < self.c.player_count else NULL
+
+    def playing(self, number):
+        cdef player *p = self.known(number)
+        return p != NULL and p.phase == PLAYER_PLAYING
+
+    def refused(self, number):
+        cdef player *p = self.known(number)
+        return p != NULL and p.refused
+
+    def leave(self, number):
+        cdef player *p = self.known(number)
+        if p != NULL:
+            player_leave(p)
+
+    def stay(self, number):
+        cdef player *p = self.known(number)
+        if p != NULL and p.connection != NULL:
+            player_stay(p, port_now())
+            if player_wants_to_send(p):
+                send_play(<Connection *>p.connection, p)
+
+    def waits(self, number):
+        cdef player *p = self.known(number)
+        return p != NULL and player_waits(p)
 
     def measure(self, begin, until):
         self.check_thread()
@@ -151,9 +174,9 @@ cdef class Crowd:
         found = crowd_unanswered(self.c)
         return found.all, found.measured, (port_now() - found.oldest) / 1e9 if found.all else 0.0
 
-    def settle(self):
+    def settle(self, final):
         self.check_thread()
-        return crowd_settle(self.c, port_now())
+        return crowd_settle(self.c, port_now(), final)
 
     def counts(self):
         self.check_thread()

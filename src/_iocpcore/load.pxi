@@ -65,7 +65,7 @@ cdef extern from "crowd.h" nogil:
         void *connection
         uint32_t number
         int phase
-        uint8_t ending
+        uint8_t ending, refused
     int PLAYER_ABSENT, PLAYER_LOGGING_IN, PLAYER_PLAYING
 
     struct crowd:
@@ -87,7 +87,7 @@ cdef extern from "crowd.h" nogil:
     struct unanswered:
         int64_t all, measured, oldest
     unanswered crowd_unanswered(const crowd *c)
-    int64_t crowd_settle(crowd *c, int64_t now)
+    int64_t crowd_settle(crowd *c, int64_t now, bint final)
     uint32_t crowd_positions(const crowd *c, int16_t *pairs, uint32_t most)
     int64_t crowd_next_due(const crowd *c)
     player *crowd_take_due(crowd *c, int64_t now)
@@ -101,6 +101,9 @@ cdef extern from "player.h" nogil:
     void player_reschedule(player *p)
     void player_give_up(player *p, int64_t now)
     void player_resume(player *p, int64_t now)
+    bint player_waits(const player *p)
+    void player_leave(player *p)
+    void player_stay(player *p, int64_t now)
 
 cdef extern from "claim.h" nogil:
     int64_t claim_stale(crowd *c, bint accuse)

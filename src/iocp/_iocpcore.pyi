@@ -286,14 +286,25 @@ class Crowd:
         """From `on_disconnect`. `broken`: what the player waits for counts as unanswered."""
     def playing(self, number: int) -> bool:
         """Whether that player is logged in."""
+    def refused(self, number: int) -> bool:
+        """Whether the server has refused its login, in words."""
+    def leave(self, number: int) -> None:
+        """It sends no more. End its connection when it no longer `waits`, and what it has sent is answered or counted."""
+    def stay(self, number: int) -> None:
+        """It goes on after all."""
+    def waits(self, number: int) -> bool:
+        """Whether anything it has sent is unanswered."""
     def measure(self, begin: float, until: float) -> None:
         """Measure what is planned from `begin` on and before `until`: seconds of `clock()`."""
     def end(self, at: float) -> None:
         """Plan nothing from `at` on: seconds of `clock()`."""
     def waiting(self) -> tuple[int, int, float]:
         """Sends that are unanswered, how many of them were planned inside the window of `measure`, and seconds since the oldest's plan."""
-    def settle(self) -> int:
-        """Close the window while players go on; what is unanswered in it counts with its age. Returns how many that were."""
+    def settle(self, final: bool) -> int:
+        """Close the window while players go on; what is unanswered in it counts with its age. Returns how many that were.
+
+        `final`: whatever is unanswered is counted as that instead, also of before the window.
+        """
     def resume(self) -> None:
         """Plan sends again after `end`: each player where its schedule would be by now."""
     def stale(self, accuse: bool) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from typing import TextIO
@@ -20,6 +21,15 @@ def say(text: str, stream: TextIO | None = None) -> None:
         if not is_unread(error):
             raise
         silence(stream)
+
+
+def accept_any_text() -> None:
+    """What the encoding of standard output does not have is written as its number from now on, instead of ending the program.
+
+    For text that comes from elsewhere: a name in Korean, on a console or in a file of another code page.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def is_unread(error: OSError) -> bool:

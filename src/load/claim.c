@@ -111,12 +111,7 @@ void claim_forget(struct player *p, int64_t until)
 /* Whether `p` has been told all, and where it is. */
 static int is_settled(const struct player *p)
 {
-    if (p->phase != PLAYER_PLAYING || p->ending || p->unsure_until == INT64_MAX)
-        return 0;
-    for (uint32_t sequence = p->oldest; sequence != p->newest; sequence++)
-        if (player_move(p, sequence)->state == MOVE_WAITING)
-            return 0;
-    return 1;
+    return p->phase == PLAYER_PLAYING && !p->ending && p->unsure_until != INT64_MAX && !player_waits(p);
 }
 
 /* The coordinate of which `low` is the low half, as near to `true_one` as there is one. */

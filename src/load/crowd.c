@@ -107,21 +107,22 @@ struct unanswered crowd_unanswered(const struct crowd *c)
     return found;
 }
 
-int64_t crowd_settle(struct crowd *c, int64_t now)
+int64_t crowd_settle(struct crowd *c, int64_t now, int final)
 {
     int64_t count = 0;
 
     for (uint32_t i = 0; i < c->player_count; i++) {
-        const struct player *p = c->players[i];
+        struct player *p = c->players[i];
         if (!p)
             continue;
         for (uint32_t sequence = p->oldest; sequence != p->newest; sequence++) {
-            const struct move *m = player_move(p, sequence);
-            if (!is_measured(c, m))
-                continue;
-            count++;
-            histogram_record(&c->figures[1].planned, now - m->planned);
-            histogram_record(&c->figures[1].raw, now - m->sent);
+            struct move *m = player_move(p, sequence);
+            if (final && m->state == MOVE_WAITING) {
+                player_count_unanswered(p, m, now);
+            } else if (is_measured(c, m)) {
+                count++;
+                player_record(p, m, now);
+            }
         }
     }
     c->from = c->until = INT64_MAX;

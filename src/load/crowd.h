@@ -60,7 +60,7 @@ struct figures {
     int64_t sent;
     int64_t answered;
     int64_t blocked;                /* of the answered: the player stayed where it was */
-    int64_t unanswered;             /* given up */
+    int64_t unanswered;             /* given up, or not in time */
     int64_t skipped;                /* not sent, since too many were unanswered */
 };
 
@@ -122,10 +122,11 @@ struct unanswered {
 struct unanswered crowd_unanswered(const struct crowd *c);
 
 /*
- * Close the window while players go on: what is unanswered in it counts with the time it has waited, since to leave it out
- * would make the worst answers the best ones. Its answer, when it comes, is one of outside the window. Returns how many.
+ * Close the window while players go on. What is unanswered in it counts with the time it has waited, since to leave it out would make the
+ * worst answers the best ones; its answer, when it comes, is one of outside the window. Returns how many. `final`: it came too late then, so
+ * that it is counted as unanswered instead, and so is what was planned before the window.
  */
-int64_t crowd_settle(struct crowd *c, int64_t now);
+int64_t crowd_settle(struct crowd *c, int64_t now, int final);
 
 /*
  * Where players stand, as pairs x, y into room for `most` of them; returns how many. Of more than that it is each second, third ...

@@ -112,6 +112,8 @@ size_t player_join(struct player *p, void *connection, int64_t now, unsigned cha
     p->connection = connection;
     p->id = TABLE_NO_ID;
     p->first = p->answered = p->oldest = p->newest;
+    p->refused = p->leaves = 0;
+    p->stray.at = 0;
     table_clear(&p->sight);
     claim_forget(p, INT64_MAX);
     if (!f->login_size) {
@@ -125,19 +127,30 @@ size_t player_join(struct player *p, void *connection, int64_t now, unsigned cha
     return f->login_size;
 }
 
-void player_lose(struct player *p, struct move *m, int64_t now)
+void player_record(struct player *p, const struct move *m, int64_t now)
 {
     struct figures *figures = crowd_figures(p->crowd, m->planned);
 
-    m->state = MOVE_LOST;
-    claim_forget(p, now + CLAIM_REACH); /* others may be told of it all the same */
-    if (m->step == STEP_TELEPORT)
-        return;
-    figures->unanswered++;
-    /* It has taken at least this long. To leave it out would make the worst answers the best ones. */
     histogram_record(&figures->planned, now - m->planned);
     histogram_record(&figures->raw, now - m->sent);
-    if (p->crowd->window)
+}
+
+void player_count_unanswered(struct player *p, struct move *m, int64_t now)
+{
+    if (m->counted)
+        return;
+    m->counted = 1;
+    crowd_figures(p->crowd, m->planned)->unanswered++;
+    if (m->step != STEP_TELEPORT) /* which nobody measures */
+        player_record(p, m, now);
+}
+
+void player_lose(struct player *p, struct move *m, int64_t now)
+{
+    m->state = MOVE_LOST;
+    claim_forget(p, now + CLAIM_REACH); /* others may be told of it all the same */
+    player_count_unanswered(p, m, now);
+    if (p->crowd->window && m->step != STEP_TELEPORT)
         p->credits++;           /* the next one goes out in its place */
 }
 
@@ -233,6 +246,7 @@ static struct move *add_move(struct player *p, int64_t planned, int64_t now, uin
     m->y = p->ahead_y;
     m->step = step;
     m->state = MOVE_WAITING;
+    m->counted = 0;
     return m;
 }
 
@@ -265,7 +279,7 @@ size_t player_send(struct player *p, unsigned char *bytes, size_t room, int64_t 
     const struct profile *f = &c->profile;
     size_t used = 0;
 
-    if (p->phase != PLAYER_PLAYING)
+    if (p->phase != PLAYER_PLAYING || p->leaves)
         return 0;
     if (p->wants_teleport && make_room(p)) {
         p->wants_teleport = 0;
@@ -319,6 +333,21 @@ void player_resume(struct player *p, int64_t now)
 
 void player_reschedule(struct player *p)
 {
-    if (p->phase == PLAYER_PLAYING && p->crowd->interval && !p->crowd->window && !p->scheduled && planned_of(p) < p->crowd->end)
+    if (p->phase == PLAYER_PLAYING && !p->leaves && p->crowd->interval && !p->crowd->window && !p->scheduled
+        && planned_of(p) < p->crowd->end)
         crowd_schedule(p->crowd, p);
+}
+
+void player_leave(struct player *p)
+{
+    p->leaves = 1;
+    crowd_unschedule(p->crowd, p);
+}
+
+void player_stay(struct player *p, int64_t now)
+{
+    if (!p->leaves)
+        return;
+    p->leaves = 0;
+    player_resume(p, now);
 }

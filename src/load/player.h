@@ -22,6 +22,7 @@ struct move {
     int32_t x, y;               /* where it leads, as far as known */
     uint8_t step;               /* the profile's, or one of the two above */
     uint8_t state;
+    uint8_t counted;            /* as unanswered; its answer may still come */
 };
 
 /* A place where it is said to be, by what another was told. */
@@ -31,6 +32,12 @@ struct claim {
     uint32_t viewer;            /* the other's number */
 };
 
+/* A packet of its own, without a number in it, that puts it where the oldest of its moves cannot have led. */
+struct stray {
+    int64_t at;                 /* when it came; 0: there is none, or the next one has told what it was */
+    int32_t x, y, from_x, from_y;
+};
+
 struct player {
     struct crowd *crowd;
     void *connection;           /* the core's; NULL: absent */
@@ -38,6 +45,8 @@ struct player {
     uint8_t phase;
     uint8_t scheduled;
     uint8_t wants_teleport;     /* to be sent next */
+    uint8_t refused;            /* its login, in words */
+    uint8_t leaves;             /* sends no more, and goes as soon as it has its answers */
     uint8_t ending;             /* its connection is, so it may not have been told all; set by the core before claim_stale */
     uint8_t claim_count;
     int32_t id;
@@ -46,6 +55,7 @@ struct player {
     int32_t home_x, home_y;     /* where it logged in */
     int64_t unsure_until;       /* nobody can say until then where it must be; INT64_MAX: it is never told */
     struct claim claims[PLAYER_CLAIMS];
+    struct stray stray;
     uint64_t random;
     /* Moves by their sequence number, which goes on over logins: those that wait lie in oldest .. newest - 1. */
     struct move *moves;
@@ -76,7 +86,7 @@ int player_receive(struct player *p, const unsigned char *packet, size_t size, i
 /* Whether it has something to send that no schedule will ask for. */
 static inline int player_wants_to_send(const struct player *p)
 {
-    return p->credits || p->wants_teleport;
+    return (p->credits || p->wants_teleport) && !p->leaves;
 }
 
 /* What it is to send now, whole packets into `room` bytes. Returns the bytes; call again until that is 0. */
@@ -87,6 +97,10 @@ void player_reschedule(struct player *p);
 
 /* Go on after a pause in which nothing was planned: the schedule where it would be by now, or a whole window. */
 void player_resume(struct player *p, int64_t now);
+
+/* It sends no more, or goes on after all. */
+void player_leave(struct player *p);
+void player_stay(struct player *p, int64_t now);
 
 /* No more is waited for: what is unanswered is counted, and counts with the time it has waited. */
 void player_give_up(struct player *p, int64_t now);
@@ -101,6 +115,22 @@ void player_start(struct player *p, int64_t now);
 
 /* A move is not waited for any more. */
 void player_lose(struct player *p, struct move *m, int64_t now);
+
+/* Among the times: how long a move took, or has waited. */
+void player_record(struct player *p, const struct move *m, int64_t now);
+
+/* A move that waits has not been answered in time. Counted once, with the time it has waited: to leave it out would make the worst
+ * answers the best ones. */
+void player_count_unanswered(struct player *p, struct move *m, int64_t now);
+
+/* Whether anything it has sent is not answered. */
+static inline int player_waits(const struct player *p)
+{
+    for (uint32_t sequence = p->oldest; sequence != p->newest; sequence++)
+        if (player_move(p, sequence)->state == MOVE_WAITING)
+            return 1;
+    return 0;
+}
 
 /* Count a violation; the first one of its kind is kept with the packet, if one shows it (NULL, 0: none does). */
 void player_violate(struct player *p, enum violation kind, int32_t id, int32_t x, int32_t y, const unsigned char *packet,

@@ -10,6 +10,10 @@ int profile_index(struct profile *p, const uint32_t *types)
             return i;
         p->rules[i].next = p->by_type[type];
         p->by_type[type] = (uint8_t)i;
+        p->rules[i].has_twin = 0;
+        for (int j = p->rules[i].next; j && p->rules[i].role == ROLE_MOVE; j = p->rules[j].next)
+            if (p->rules[j].role == ROLE_MOVE && !p->rules[j].stamp.size != !p->rules[i].stamp.size)
+                p->rules[i].has_twin = p->rules[j].has_twin = 1;
     }
     return -1;
 }

@@ -35,6 +35,7 @@ struct field {
 struct rule {
     uint8_t role;
     uint8_t next;           /* another rule for the same type, that is for another size; 0: none (rule 0 is nobody's) */
+    uint8_t has_twin;       /* a move, and there is a rule for the same with a stamp if this one has none, or without */
     uint32_t least, most;   /* bytes of the whole packet */
     struct field id, x, y;
     struct field stamp;     /* the player's own, sent back */
@@ -68,7 +69,7 @@ struct profile {
     int32_t spot_x, spot_y;
 };
 
-/* Make the table of types from the rules. Returns -1, or the number of a rule whose type does not fit into the table. */
+/* Make what is looked up from the rules. Returns -1, or the number of a rule whose type does not fit into the table. */
 int profile_index(struct profile *p, const uint32_t *types);
 
 /* The rule for a whole packet; NULL: no such type, or not of that size. */

@@ -36,23 +36,115 @@ static void relocated(struct player *p, const struct rule *r, const unsigned cha
     claim_moved_by_server(p, now);
 }
 
+/* Whether packets of this rule answer moves at all: of twins only the one that carries a number if the player sends one, and only the one
+ * that carries none if it does not. */
+static int is_answer(const struct profile *f, const struct rule *r)
+{
+    return !r->has_twin || !f->stamp.size == !r->stamp.size;
+}
+
+static int is_possible(const struct player *p, const struct move *m, int32_t x, int32_t y)
+{
+    const struct step *s;
+
+    if (m->step == STEP_TELEPORT || (x == p->x && y == p->y))
+        return 1;
+    if (m->step == STEP_NONE)
+        return 0;
+    s = &p->crowd->profile.steps[m->step];
+    return x == plus(p->x, s->dx) && y == plus(p->y, s->dy);
+}
+
+/* Leave behind what does not wait. Whether anything waits. */
+static int skip_answered(struct player *p)
+{
+    while (p->oldest != p->newest && player_move(p, p->oldest)->state != MOVE_WAITING)
+        p->oldest++;
+    return p->oldest != p->newest;
+}
+
+static void count_answer(struct player *p, const struct move *m, int64_t now)
+{
+    struct crowd *c = p->crowd;
+    int64_t delay = (now - m->sent) / 1000000;
+
+    crowd_figures(c, m->planned)->answered++;
+    player_record(p, m, now);
+    /* The course's StressTest: one millisecond up or down with each answer. */
+    c->smoothed += delay > c->smoothed ? 1 : delay < c->smoothed ? -1 : 0;
+    if (c->window)
+        p->credits++;
+}
+
+/* What went astray was the answer to the oldest move, and a wrong one. */
+static void blame_stray(struct player *p, const unsigned char *packet, size_t size)
+{
+    struct violation_example *e = &p->crowd->examples[VIOLATION_POSITION];
+    struct move *m = player_move(p, p->oldest);
+    int is_first = !p->crowd->violations[VIOLATION_POSITION];
+
+    player_violate(p, VIOLATION_POSITION, p->id, p->stray.x, p->stray.y, packet, size);
+    if (is_first) {
+        e->from_x = p->stray.from_x;
+        e->from_y = p->stray.from_y;
+    }
+    p->crowd->relocated--;
+    m->state = MOVE_DONE;
+    p->answered = p->oldest + 1;
+    count_answer(p, m, p->stray.at);
+    p->stray.at = 0;
+}
+
+/*
+ * Without numbers answers come in order. But in between the server may put the player somewhere else, after a death: that looks like an
+ * answer which is wrong. The next packet tells them apart: a move that still waits is answered from the new place. Another one that
+ * cannot be its answer shows that the first one was.
+ */
+static int find_in_order(struct player *p, const struct rule *r, const unsigned char *packet, size_t size, int64_t now,
+                         uint32_t *sequence)
+{
+    const struct profile *f = &p->crowd->profile;
+    int waits = p->oldest != p->newest;
+    int32_t x, y;
+
+    if (waits && (!r->x.size || !r->y.size))
+        return 1;
+    if (waits) {
+        x = profile_signed(f, r->x, packet);
+        y = profile_signed(f, r->y, packet);
+        if (p->stray.at && !is_possible(p, player_move(p, p->oldest), x, y)) {
+            blame_stray(p, packet, size);
+            waits = skip_answered(p);
+            *sequence = p->oldest;
+        }
+        if (waits && is_possible(p, player_move(p, p->oldest), x, y)) {
+            p->stray.at = 0;
+            return 1;
+        }
+        if (waits)
+            p->stray = (struct stray){now, x, y, p->x, p->y};
+    }
+    relocated(p, r, packet, size, now);
+    return 0;
+}
+
 /* Which move an answer is for: its sequence number in `sequence`. Returns 0 if it is for none, and says so. */
 static int find_asked(struct player *p, const struct rule *r, const unsigned char *packet, size_t size, int64_t now,
                       uint32_t *sequence)
 {
     const struct profile *f = &p->crowd->profile;
     uint32_t mask = field_mask(f->stamp.size < r->stamp.size ? f->stamp : r->stamp), stamp, back;
-    int waits, lost;
+    int waits = skip_answered(p), lost;
 
-    while (p->oldest != p->newest && player_move(p, p->oldest)->state != MOVE_WAITING)
-        p->oldest++;
-    waits = p->oldest != p->newest;
     *sequence = p->oldest;
-    if (!mask) { /* untimed: answers come in order */
-        if (!waits)
-            relocated(p, r, packet, size, now);
-        return waits;
+    if (!is_answer(f, r)) {
+        if (waits && player_move(p, p->oldest)->step == STEP_TELEPORT)
+            return 1; /* sent before the server could know which kind the player wants */
+        relocated(p, r, packet, size, now);
+        return 0;
     }
+    if (!mask)
+        return find_in_order(p, r, packet, size, now, sequence);
     stamp = profile_unsigned(f, r->stamp, packet) & mask;
     /* How many moves ago it was sent; a stamp of two bytes or one comes round, but not within that many moves. */
     back = (p->stamp + p->newest - stamp) & mask;
@@ -73,26 +165,12 @@ static int find_asked(struct player *p, const struct rule *r, const unsigned cha
     return 0;
 }
 
-static int is_possible(const struct player *p, const struct move *m, int32_t x, int32_t y)
-{
-    const struct step *s;
-
-    if (m->step == STEP_TELEPORT || (x == p->x && y == p->y))
-        return 1;
-    if (m->step == STEP_NONE)
-        return 0;
-    s = &p->crowd->profile.steps[m->step];
-    return x == plus(p->x, s->dx) && y == plus(p->y, s->dy);
-}
-
 static void answer(struct player *p, const struct rule *r, const unsigned char *packet, size_t size, int64_t now)
 {
     struct crowd *c = p->crowd;
-    struct figures *figures;
     struct move *m;
     uint32_t sequence;
     int32_t x, y;
-    int64_t delay;
 
     if (!find_asked(p, r, packet, size, now, &sequence))
         return;
@@ -130,17 +208,8 @@ static void answer(struct player *p, const struct rule *r, const unsigned char *
         claim_answered(p, sequence, now);
     else
         claim_forget(p, INT64_MAX);
-    if (m->step == STEP_TELEPORT)
-        return;
-    figures = crowd_figures(c, m->planned);
-    figures->answered++;
-    histogram_record(&figures->planned, now - m->planned);
-    histogram_record(&figures->raw, now - m->sent);
-    /* The course's StressTest: one millisecond up or down with each answer. */
-    delay = (now - m->sent) / 1000000;
-    c->smoothed += delay > c->smoothed ? 1 : delay < c->smoothed ? -1 : 0;
-    if (c->window)
-        p->credits++;
+    if (m->step != STEP_TELEPORT)
+        count_answer(p, m, now);
 }
 
 static void echo(struct player *p, const struct rule *r, const unsigned char *packet, size_t size, int64_t now)
@@ -324,6 +393,7 @@ int player_receive(struct player *p, const unsigned char *packet, size_t size, i
     case ROLE_REFUSED:
         if (!c->refused++)
             player_example(&c->refused_example, p, packet, size);
+        p->refused = p->phase != PLAYER_PLAYING; /* one that plays is told that somebody else takes its place */
         break;
     case ROLE_MOVE:
         moved(p, r, packet, size, now);

@@ -48,7 +48,14 @@ class Faults:
     world_first: bool = False
     """Tell who is there before the answer to the login."""
     welcome_twice: bool = False
+    wrong_kind: bool = False
+    """Answer moves with a time by moves without one, and the other way round."""
+    ignore_teleport: bool = False
+    leave_twice: bool = False
     refuse: bool = False
+    refuse_and_stay: bool = False
+    """Refuse the login and leave the connection as it is."""
+    refusal: str = "closed"
     hang: bool = False
     """Accept and never answer."""
     after_login: Callable[[Player], None] | None = None
@@ -167,6 +174,8 @@ class ChessServer:
             return
         if kind == 0:
             self._login(player)
+        elif kind == 5 and self.faults.ignore_teleport:
+            pass
         elif kind == 5:
             player.x, player.y = self._random.randrange(SIZE), self._random.randrange(SIZE)
             player.send(player.move_packet(player.timed))
@@ -176,9 +185,11 @@ class ChessServer:
 
     def _login(self, player: Player) -> None:
         faults = self.faults
-        if faults.refuse:
-            player.send(bytes([9, 5, 3]) + b"closed")
-            player.writer.close()
+        if faults.refuse or faults.refuse_and_stay:
+            words = faults.refusal.encode()
+            player.send(bytes([len(words) + 3, 5, 3]) + words)
+            if faults.refuse:
+                player.writer.close()
             return
         self.logins += 1
         player.id = 1000 if faults.same_id else 1000 + self.logins
@@ -228,7 +239,7 @@ class ChessServer:
                 self._tell_others(player, stamp if faults.stamp_moves else 0, 7 * SIZE if self._turn(faults.lie_fanout) else 0)
         if faults.tell_refused:
             player.x, player.y = stays
-        answer = player.move_packet(player.timed, stamp)
+        answer = player.move_packet(player.timed != faults.wrong_kind, stamp)
         if self._turn(faults.answer_as_stranger):
             answer = answer[:2] + struct.pack("<i", 4711) + answer[6:]
         if self._turn(faults.answer_as_other) and len(self.online) > 1:
@@ -284,4 +295,4 @@ class ChessServer:
         player.online = False
         self.online.remove(player)
         for other in self.online:
-            other.send(struct.pack("<BBi", 6, 3, player.id))
+            other.send(struct.pack("<BBi", 6, 3, player.id) * (2 if self.faults.leave_twice else 1))

@@ -21,6 +21,7 @@ WRONG = [
     (["echo", "--rate", "20", "--window", "4"], "argument --window: not together with --rate"),
     (["chess", "--slo", "p98=1ms"], "argument --slo: 'p98=1ms' is no objective"),
     (["chess", "--find-max", "--slo", "p99=1s", "--start", "9", "--limit", "5"], "argument --start: must be at most --limit 5, not 9"),
+    (["echo", "--slo", "fanout_p99=1s"], "argument --slo: fanout_p99=1000ms: echo tells nobody of the moves of others"),
     (["echo", "--size", "300"], "argument --size: must be between 2 and 255 bytes, not 300"),
 ]
 
@@ -41,6 +42,7 @@ MODULES = [
     ("import sys\nsys.exit('not like this')", "line 2: SystemExit: not like this"),
     ("import no_such_module_at_all", "No module named 'no_such_module_at_all'"),
     ("", "has no attribute 'arena'"),
+    ("from iocp.load.protocol import Protocol\narena = Protocol('a', None, b'xx', ())", "line 2: TypeError: framing must be Framing"),
 ]
 
 

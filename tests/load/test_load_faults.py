@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import subprocess
 import sys
 from collections.abc import Sequence
 from random import Random
@@ -12,6 +14,7 @@ from chess_server import ChessServer, Faults, Player
 from limited_server import LimitedServer
 from playing import LEAD, Play, answered, stop_when
 
+import iocp.load.generator
 from iocp.load.chess import chess
 from iocp.load.lines import report_lines
 from iocp.load.page import page_data
@@ -73,6 +76,47 @@ def test_second_answer_to_an_untimed_move_is_unasked(play: Play) -> None:
     with ChessServer(Faults(answer_twice=1)) as server:
         report = play(server.port, protocol=chess(timed=False), rate=10)
     assert report.violations["answer unasked"] > 0
+
+
+@pytest.mark.parametrize("timed", [True, False], ids=["timed", "untimed"])
+def test_answer_of_the_other_kind_is_none(play: Play, timed: bool) -> None:
+    """Who asks with a time in it is to be answered with that, and who asks without one is not to be answered with any."""
+    with ChessServer(Faults(wrong_kind=True)) as server:
+        report = play(server.port, protocol=chess(timed=timed), answers=1.0, agreement=1.0)
+    assert report.errors["not answered"] > 0 and report.figures.answered == 0
+    assert report.exit_code == MISSED
+
+
+def test_wrong_place_of_an_untimed_move_is_a_violation(play: Play) -> None:
+    with ChessServer(Faults(jump=5)) as server:
+        report = play(server.port, protocol=chess(timed=False), rate=100, answers=1.0, agreement=1.0)
+    assert report.violations["wrong position"] > 0
+    assert report.exit_code == MISSED
+
+
+def die(player: Player) -> None:
+    """The server puts it somewhere else while its move is under way, and then answers that."""
+    player.x = (player.x + 40) % 100
+    player.send(player.move_packet(player.timed))
+    player.server._tell_others(player, 0)
+    player.send(player.move_packet(player.timed))
+
+
+def test_untimed_move_that_waits_while_the_server_puts_its_player_elsewhere_is_answered_from_there(play: Play) -> None:
+    with ChessServer(Faults(after_moves=(5, die))) as server:
+        report = play(server.port, protocol=chess(timed=False), lead=LEAD)
+    assert (report.errors, report.violations) == ({}, {}), report.outcome.examples
+    assert sum(snapshot.relocated for snapshot in report.snapshots) == 4
+    assert report.figures.sent == report.figures.answered == 120
+
+
+def test_teleport_that_is_not_answered_is_an_error(play: Play) -> None:
+    with ChessServer(Faults(ignore_teleport=True)) as server:
+        report = play(server.port, protocol=chess(teleport=True), answers=1.0, agreement=1.0)
+    assert report.errors == {"not answered": 4}
+    assert report.exit_code == MISSED
+    # Of moves alone there are times.
+    assert report.figures.planned.total == report.figures.sent == report.figures.answered
 
 
 def test_dropped_answers_are_errors_and_count_with_the_time_they_were_waited_for(play: Play) -> None:
@@ -153,6 +197,23 @@ def test_refused_login_is_told_with_the_server_s_words(play: Play) -> None:
     assert "'closed'" in report.outcome.examples["refused"]
 
 
+def test_refused_login_is_told_as_that_if_the_connection_stays(play: Play) -> None:
+    with ChessServer(Faults(refuse_and_stay=True)) as server:
+        report = play(server.port, timeout=2.0)
+    assert report.errors == {"login refused": 4}
+
+
+def test_words_that_standard_output_cannot_encode_are_printed_all_the_same() -> None:
+    with ChessServer(Faults(refuse=True, refusal="가득 찼음")) as server:
+        done = subprocess.run(
+            [sys.executable, "-m", "iocp.load", "chess", "--port", str(server.port), "--clients", "2", "--duration", "1", "--timeout", "60"],
+            env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=100,
+        )  # fmt: skip
+    assert done.returncode == MISSED and not done.stderr, done.stderr
+    assert "error: 2 x login refused" in done.stdout and "\\uac00\\ub4dd" in done.stdout, done.stdout
+
+
 def test_server_that_hangs_does_not_hang_the_run(play: Play) -> None:
     with ChessServer(Faults(hang=True)) as server:
         report = play(server.port, timeout=2.0)
@@ -203,3 +264,24 @@ def test_players_who_leave_and_come_back_are_no_errors(play: Play) -> None:
     assert (report.errors, report.violations) == ({}, {})
     assert churned(report.snapshots) > 5
     assert server.logins > 12
+
+
+def test_who_leaves_waits_for_its_last_answers(play: Play) -> None:
+    """They are the slow ones, mostly, and would else be in no figure."""
+    with ChessServer(Faults(answer_late=0.4)) as server:
+        come_back = stop_when(lambda run: churned(run.history) > 8)
+        report = play(server.port, clients=10, rate=10, churn=20.0, duration=60.0, during=come_back)
+    assert (report.errors, report.violations) == ({}, {})
+    assert report.figures.sent == report.figures.answered == report.figures.planned.total
+
+
+def test_who_leaves_without_its_last_answers_has_them_counted_as_missing(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(iocp.load.generator, "_LONGEST_LEAVE", 0.3)
+    with ChessServer(Faults(drop_answer=2)) as server:
+        report = play(
+            server.port, clients=10, rate=10, churn=20.0, duration=60.0, answers=1.0, agreement=1.0,
+            during=stop_when(lambda run: churned(run.history) > 8),
+        )  # fmt: skip
+    assert report.violations == {}
+    assert report.errors["not answered"] >= report.figures.unanswered > 0
+    assert report.figures.sent == report.figures.answered + report.figures.unanswered

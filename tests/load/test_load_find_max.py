@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from chess_server import ChessServer, Faults
 from limited_server import LimitedServer
 from playing import Play
 
@@ -21,6 +22,7 @@ from iocp.load.findmax import FindMaxReport
 from iocp.load.generator import Generator
 from iocp.load.lines import report_lines
 from iocp.load.objective import parse_objectives
+from iocp.load.page import page_data
 from iocp.load.report import HELD, INVALID, MISSED
 from iocp.load.run import Run
 from iocp.load.search import Judgement, Search, Step
@@ -209,6 +211,29 @@ def test_search_in_which_nothing_could_be_decided_is_exit_code_3(play: Play, mon
     assert report.exit_code == INVALID
 
 
+def test_server_that_drops_answers_holds_nothing(play: Play) -> None:
+    """However few: what a step does not get within five seconds is an error, even if times alone would not tell."""
+    with LimitedServer(faults=Faults(drop_answer=7)) as server:
+        wanted = FindMax(ANY_PACE, start=2, limit=2, hold=0.6, confirm_hold=0.6, settle=0.0)
+        report = play(server.port, clients=2, rate=20, find_max=wanted, answers=0.5)
+    assert report.find_max is not None and report.find_max.held is None
+    assert all(step.totals.errors["not answered"] for step in report.find_max.steps)
+    assert report.exit_code == MISSED
+
+
+def test_violations_between_the_steps_fail_the_search(play: Play) -> None:
+    """As of leaves that come twice: players leave after a step was judged."""
+    with ChessServer(Faults(leave_twice=True)) as server:
+        wanted = FindMax(ANY_PACE, start=4, limit=4, hold=0.3, confirm_hold=0.3, settle=0.0)
+        report = play(server.port, clients=4, rate=20, ramp=20.0, find_max=wanted)
+    found = report.find_max
+    assert found is not None and found.held == 4 and found.violations_between["left unseen"] > 0
+    assert report.exit_code == MISSED and report.as_json()["held"] is False
+    assert any(line.startswith("  between the steps: violation: ") for line in report_lines(report))
+    assert summary(report).headline.startswith("Missed: ") and "while players came and left" in summary(report).headline
+    assert [fault["name"] for fault in page_data(report)["faults"]] == ["left unseen"]
+
+
 def test_interrupted_search_tells_what_it_found_until_then(play: Play) -> None:
     def during(run: Run) -> None:
         search = run.outcome().search
@@ -250,6 +275,7 @@ WRONG = [
     (["--find-max"], "--slo"),
     (["--find-max", "--slo", "errors=0"], "--slo"),
     (["--find-max", "--slo", "p99=1s", "--clients", "5"], "--clients"),
+    (["--find-max", "--slo", "p99=1s", "--rate", "0"], "--rate"),
     (["--find-max", "--slo", "p99=1s", "--stages", "5:1"], "--find-max"),
     (["--find-max", "--slo", "p99=1s", "--start", "9", "--limit", "5"], "start"),
     (["--start", "9"], "--start"),

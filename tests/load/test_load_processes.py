@@ -30,6 +30,7 @@ from iocp.load.process import GeneratorProcess
 from iocp.load.report import HELD, INVALID, MISSED, Report
 from iocp.load.run import Run
 from iocp.load.settings import FindMax, Settings, Stage
+from iocp.load.summary import summary
 
 WINDOWS = sys.platform == "win32"
 TIMEOUT = 100.0
@@ -130,7 +131,38 @@ def test_exception_in_a_process_is_told_with_its_text(play: Play) -> None:
 
     with LimitedServer() as server:
         report = play(server.port, clients=4, duration=600.0, processes=2, during=during)
-    assert report.invalid == ["generator process 2 of 2 KeyError: 'dance'"]
+    assert report.invalid == ["generator process 2 of 2 failed: KeyError: 'dance'"]
+    assert "Without that part of the generator the figures are of something else." in summary(report).sentences
+
+
+def test_exception_in_the_one_process_is_told_in_the_same_way(play: Play, caplog: pytest.LogCaptureFixture) -> None:
+    def during(run: Run) -> None:
+        if run.history[-1].phase == "hold":
+            run.crew.members[0].tell("dance")
+
+    with LimitedServer() as server:
+        report = play(server.port, clients=4, duration=600.0, during=during)
+    assert report.invalid == ["the generator failed: KeyError: 'dance'"]
+    assert report.exit_code == INVALID and report.partial
+    assert caplog.records[0].exc_info  # where it was, for who has to mend it
+
+
+def test_process_that_cannot_be_started_is_told(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise BlockingIOError(11, "no more processes")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    report = play(9, clients=4, processes=2)
+    assert report.invalid == ["generator process 1 of 2 could not be started: [Errno 11] no more processes"]
+    assert report.exit_code == INVALID
+
+
+def test_shortage_of_the_generator_s_machine_is_no_failure_of_the_server(play: Play) -> None:
+    """Connections from an address that this machine does not have cannot begin, as when it has no port left."""
+    with LimitedServer() as server:
+        report = play(server.port, sources=("192.0.2.1",))
+    assert report.exit_code == INVALID, report.errors
+    assert report.invalid[0].startswith("the generator's machine had too little of something: 4 x ")
 
 
 def test_interrupt_of_the_command_ends_all_its_processes_with_a_report(backend: str, tmp_path: Path) -> None:
@@ -228,6 +260,11 @@ def test_too_many_players_for_the_ports_there_are_is_told_with_what_to_do() -> N
     with pytest.raises(CapacityError, match="--limit"):
         check_capacity(settings(200_000, host="::1"), "--limit")
     check_capacity(settings(50_000, host="192.0.2.1", sources=tuple(f"192.0.2.{n}" for n in range(5, 15))))
+    # In a search the ports of those who left are still taken when others come.
+    search = FindMax(parse_objectives("p99=1s"), limit=12_000)
+    check_capacity(settings(12_000, host="192.0.2.1"))
+    with pytest.raises(CapacityError, match="a search can use"):
+        check_capacity(settings(12_000, host="192.0.2.1", find_max=search), "--limit")
 
 
 WRONG = [(["--processes", "0"], "--processes"), (["--processes", "5", "--clients", "4"], "--processes"), (["--processes", "x"], "--processes")]

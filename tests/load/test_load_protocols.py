@@ -77,6 +77,22 @@ def test_wrong_description_is_refused_by_the_name_of_what_is_wrong(change: dict[
         Protocol(**{**GOOD, **change}).crowd(seed=1, interval=1.0, window=0)
 
 
+@pytest.mark.parametrize(("name", "value"), [("framing", None), ("move", "xx"), ("login", None), ("packets", ("x",))])
+def test_wrong_type_is_refused_by_the_name_of_the_attribute(name: str, value: object) -> None:
+    with pytest.raises(TypeError, match=name):
+        Protocol(**{**GOOD, name: value})
+
+
+def test_more_players_than_the_login_has_digits_for_are_refused() -> None:
+    """Two of them would have one name, and throw each other out."""
+    protocol = Protocol(**{**GOOD, "login": b"\x05\x00p\0\0", "number": Field(3, 2)})
+    options: dict[str, Any] = {"protocol": protocol, "host": "127.0.0.1", "port": 1}
+    assert Settings(clients=100, **options).clients == 100
+    for more in ({"clients": 101}, {"clients": 10, "first_player": 91}):
+        with pytest.raises(ValueError, match="clients: .* 2 digits"):
+            Settings(**options, **more)
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("port", 0), ("clients", 0), ("rate", -1.0), ("duration", 0.0), ("ramp", 0.0), ("timeout", -1.0), ("window", -1)]
 )

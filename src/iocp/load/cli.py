@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..output import is_unread, silence
+from ..output import accept_any_text, is_unread, silence
 from ..signals import INTERRUPTED, calling_on_signals
 from .arguments import parser_of_command
 from .capacity import CapacityError, check_capacity, most_by_files, most_by_ports
@@ -31,12 +31,16 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 
+_PACKAGE = str(Path(__file__).resolve().parents[1]) + os.sep
+
+
 class UsageError(Exception):
     """The text says what is wrong and what to do about it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its exit code. Wrong arguments raise SystemExit(2), after a message that names the argument."""
+    accept_any_text()
     try:
         return _command(parser_of_command().parse_args(arguments))
     except KeyboardInterrupt:
@@ -149,6 +153,8 @@ def _read(options: argparse.Namespace) -> tuple[tuple[Objective, ...], Settings]
     _check_together(options)
     _check_targets(options)
     protocol = _protocol(options)
+    if not protocol.shows_moves and (seen := [str(one) for one in objectives if one.name.startswith("fanout_")]):
+        raise UsageError(f"argument --slo: {seen[0]}: {protocol.name} tells nobody of the moves of others")
     window, rate = options.window, options.rate
     if rate is None:
         # Of an echo server people ask how much it can do, of a game how it is with so many players.
@@ -216,9 +222,15 @@ def _find_max(options: argparse.Namespace, settings: Settings, objectives: tuple
 
     if not any(objective.is_time for objective in objectives):
         raise UsageError("argument --find-max: needs --slo with a time, such as p99=100ms")
+    if not settings.rate and not settings.window:
+        raise UsageError("argument --find-max: needs players that send: give --rate or --window")
     limit = options.limit
     if limit is None:
-        found = (most_by_files(settings.processes), most_by_ports(settings))
+        found = (
+            most_by_files(settings.processes),
+            most_by_ports(settings, search=True),
+            max(1, settings.protocol.most_players - settings.first_player),
+        )
         limit = min([MAX_CLIENTS, *(most for most in found if most is not None)])
         limited_by = f"{limit}, the most that this machine can do"
     else:
@@ -261,10 +273,10 @@ def _protocol(options: argparse.Namespace) -> Protocol:
     try:
         found = getattr(importlib.import_module(module), name) if colon else None
     except (Exception, SystemExit) as error:  # of a module that is not ours: anything
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        # Not of the import itself, as for a module that there is not, or a name that it does not have.
-        is_its_own = not last.filename.startswith("<") and last.filename not in (__file__, importlib.__file__)
-        where = f"{last.filename}, line {last.lineno}: " if is_its_own else ""
+        frames = traceback.extract_tb(error.__traceback__)
+        # Not of the import itself, as for a module that there is not or a name that it does not have, nor of what it calls in this package.
+        own = [frame for frame in frames if not frame.filename.startswith(("<", _PACKAGE)) and frame.filename != importlib.__file__]
+        where = f"{own[-1].filename}, line {own[-1].lineno}: " if own else ""
         raise UsageError(f"argument MODULE:NAME: {options.name!r}: {where}{type(error).__name__}: {error}") from None
     if not isinstance(found, Protocol):
         raise UsageError(f"argument MODULE:NAME: {options.name!r} is no iocp.load.Protocol")

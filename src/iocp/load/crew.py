@@ -52,10 +52,13 @@ class Crew:
         self._orders = 0
 
     def start(self) -> None:
-        """Start all of them; they are there as soon as there is a `status`."""
+        """Start all of them; they are there as soon as there is a `status`. Raises GeneratorDied."""
         for index, member in enumerate(self.members):
             self._silent_until[index] = clock() + _START
-            member.start()
+            try:
+                member.start()
+            except OSError as error:
+                raise GeneratorDied(f"{self._name(index)} could not be started: {error}") from error
 
     def stop(self) -> None:
         """End all connections, and all processes."""
@@ -73,7 +76,7 @@ class Crew:
     def listen(self, timeout: float) -> None:
         """Hear what they say; returns after the first news, or after `timeout` seconds.
 
-        Raises GeneratorDied, and what went wrong inside this process's generator.
+        Raises GeneratorDied.
         """
         try:
             index, told = self._heard.get(timeout=timeout)  # not for ever: Windows lets no signal into a wait
@@ -119,14 +122,18 @@ class Crew:
             self._statuses[index] = told
         elif isinstance(told, Snapshot):
             self._reports[index].append(told)
-        elif isinstance(member, GeneratorProcess):
-            how = member.how_it_ended() if told is None else str(told)
-            raise GeneratorDied(f"generator process {index + 1} of {len(self.members)} {how}")
         elif told is not None:
-            raise told
+            what = str(told) if isinstance(member, GeneratorProcess) else f"{type(told).__name__}: {told}"
+            raise GeneratorDied(f"{self._name(index)} failed: {what}") from told
+        elif isinstance(member, GeneratorProcess):
+            raise GeneratorDied(f"{self._name(index)} {member.how_it_ended()}")
 
     def _notice_silence(self) -> None:
         now = clock()
         for index, until in enumerate(self._silent_until):
             if now > until and isinstance(self.members[index], GeneratorProcess):
-                raise GeneratorDied(f"generator process {index + 1} of {len(self.members)} says nothing any more")
+                raise GeneratorDied(f"{self._name(index)} says nothing any more")
+
+    def _name(self, index: int) -> str:
+        one = isinstance(self.members[index], GeneratorProcess)
+        return f"generator process {index + 1} of {len(self.members)}" if one else "the generator"

@@ -12,6 +12,9 @@ UNANSWERED: Final = "not answered"
 REFUSED: Final = "login refused"
 SKIPPED: Final = "not sent, since thousands before were not answered"
 
+_NOT_BEGUN: Final = "no connection could be begun"
+_OUT_OF_PORTS: Final = "(out of ports: use more source addresses, --source)"
+_OUT_OF_MEMORY: Final = "the generator's system is out of memory or buffers"
 _CLOSED: Final = "closed by the server in the middle"
 _RESET: Final = "reset by the server in the middle"
 _NO_ADDRESS: Final = (errno.EADDRNOTAVAIL, errno.EADDRINUSE, 10048, 10049)
@@ -21,7 +24,7 @@ _ENDS: Final = {
     Reason.LENGTH_TOO_SMALL: "garbage: a length too small for its own field",
     Reason.LENGTH_TOO_LARGE: "garbage: a length over the protocol's largest packet",
     Reason.PROTOCOL: "garbage: a packet of no known type and size",
-    Reason.OUT_OF_MEMORY: "the generator's system is out of memory or buffers",
+    Reason.OUT_OF_MEMORY: _OUT_OF_MEMORY,
 }
 # Its own doing: it closed the connection, or the run is over.
 _OWN_ENDS: Final = (Reason.CLOSED, Reason.SERVER_STOPPED)
@@ -34,7 +37,7 @@ def name_of_end(session: Session, reason: Reason, playing: bool) -> str | None:
     if reason is Reason.CONNECT_FAILED:
         error = session.error
         if error is not None and error.errno in _NO_ADDRESS:
-            return f"connecting failed: {error.strerror} (out of ports: use more source addresses, --source)"
+            return f"connecting failed: {error.strerror} {_OUT_OF_PORTS}"
         return f"connecting failed: {error.strerror if error is not None else 'unknown'}"
     when = "in the middle" if playing else "before the login was answered"
     if reason is Reason.PEER_CLOSED:
@@ -42,6 +45,16 @@ def name_of_end(session: Session, reason: Reason, playing: bool) -> str | None:
     if reason in _ENDS:
         return _ENDS[reason] + (f" {when}" if reason is Reason.PEER_RESET else "")
     return f"ended with {reason.name}" + (f": {session.error}" if session.error else "")
+
+
+def name_of_failed_begin(error: OSError) -> str:
+    """What to count a connection as that the system did not even let begin."""
+    return f"{_NOT_BEGUN}: {error}"
+
+
+def is_shortage(name: str) -> bool:
+    """Whether it is the generator's machine that had too little of something: that says nothing about the server."""
+    return name.startswith(_NOT_BEGUN) or name.endswith(_OUT_OF_PORTS) or name == _OUT_OF_MEMORY
 
 
 def hint(name: str) -> str:

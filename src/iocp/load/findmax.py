@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .search import Judgement, Search, Step
 from .settings import FindMax
+from .snapshot import Snapshot
 from .stage import Totals
 
 
@@ -21,19 +23,30 @@ class StepReport:
 
 
 class FindMaxReport:
-    """The steps of one search, and what each was judged by."""
+    """The steps of one search, and what each was judged by; `snapshots` are those of the whole run."""
 
-    def __init__(self, search: Search, wanted: FindMax, judged: Sequence[Totals]) -> None:
+    def __init__(self, search: Search, wanted: FindMax, judged: Sequence[Totals], snapshots: Sequence[Snapshot] = ()) -> None:
         self.wanted = wanted
         self.search = search
         self.steps = [StepReport(*found, totals) for found, totals in zip(search.steps, judged, strict=True)]
         self.held, self.failed, self.invalid_from = search.held, search.failed, search.invalid_from
+        known = {id(snapshot) for totals in judged for snapshot in totals.snapshots}
+        between = [snapshot for snapshot in snapshots if id(snapshot) not in known]
+        self.errors_between: Counter[str] = sum((snapshot.errors for snapshot in between), Counter())
+        self.violations_between: Counter[str] = sum((snapshot.violations for snapshot in between), Counter())
+        """While players left, or the server had time to recover: no step is judged by it."""
 
     @property
     def best(self) -> Totals | None:
         """The last step that held the highest number; None: nothing held."""
         found = [step.totals for step in self.steps if step.step.clients == self.held and step.judgement == "held"]
         return found[-1] if found else None
+
+    @property
+    def is_violated(self) -> bool:
+        """Whether there were more violations between the steps than a step may have: those no load excuses."""
+        allowed = max((objective.limit for objective in self.wanted.objectives if objective.name == "violations"), default=0.0)
+        return self.violations_between.total() > allowed
 
     @property
     def confirmed(self) -> int:
@@ -72,6 +85,7 @@ class FindMaxReport:
             "limit": self.wanted.limit,
             "precision": self.wanted.precision,
             "objectives": [str(objective) for objective in self.wanted.objectives],
+            "between": {"errors": dict(self.errors_between), "violations": dict(self.violations_between)},
             "steps": [
                 {
                     "clients": step.step.clients,

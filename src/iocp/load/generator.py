@@ -10,6 +10,7 @@ ends, and at each look at the clock.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -19,17 +20,20 @@ from typing import Any, Final, NamedTuple
 from .._iocpcore import Client, Engine, Session, clock
 from ..handler import Handler
 from ..reason import Reason
-from .findings import REFUSED, SKIPPED, UNANSWERED, name_of_end, sentence
+from .findings import REFUSED, SKIPPED, UNANSWERED, name_of_end, name_of_failed_begin, sentence
 from .server import ServerWatch
 from .settings import Settings
 from .snapshot import Figures, Phase, Snapshot
 
+_log: Final = logging.getLogger("iocp.load")
 _LOOK: Final = 0.02
 """Seconds between two looks at the clock."""
 _WATCH: Final = 0.1
 """Seconds between two counts of what is unanswered, for which all players are gone through."""
 _MOST_AT_ONCE: Final = 200
 """Connections begun or ended in one look: what follows from them has its turn in between."""
+_LONGEST_LEAVE: Final = 5.0
+"""Seconds that a player who leaves by itself waits for its last answers. To leave at once would take the slowest ones out of the figures."""
 _MOST_POSITIONS: Final = 2000
 """In a snapshot: enough for a map."""
 _ADDED: Final = ("started", "churned", "packets", "received", "bytes", "relocated", "fanout_unmatched", "cpu", "process_cpu")
@@ -93,6 +97,10 @@ class Generator(Handler):
         self._order_late = 0.0
         self._errors: Counter[str] = Counter()
         self._login_ends: deque[tuple[float, Session]] = deque()
+        self._quitting: dict[int, float] = {}
+        """Players that leave as soon as they have their answers, and when they do in any case."""
+        self._owed: set[int] = set()
+        """Those of them that did not get them."""
         self._returns: deque[tuple[float, int]] = deque()
         """Players that have left to come back: when, and who."""
         self._returning: set[int] = set()
@@ -148,6 +156,9 @@ class Generator(Handler):
         self._agenda_rate = None if rate is None else rate / settings.processes
         self._agenda_done = 0
         self._returns.clear()  # they are among those, as far as they are still wanted
+        for number in self._quitting:
+            self._crowd.stay(number)
+        self._quitting.clear()
 
     def _measure(self, begin: float, until: float) -> None:
         self._from, self._until, self._churned_in_window = begin, until, 0
@@ -182,11 +193,14 @@ class Generator(Handler):
     def _report(self, phase: Phase, stage: int) -> None:
         self._said(self._snapshot(phase, stage))
 
-    def _settle(self, stage: int, accuse: bool) -> None:
-        """Close the window, and report it; players go on. `accuse`: who is seen where it is not by now is a violation."""
+    def _settle(self, stage: int, accuse: bool, final: bool) -> None:
+        """Close the window, and report it; players go on. `accuse`: who is seen where it is not by now is a violation.
+
+        `final`: what is unanswered by now is an error.
+        """
         if accuse:
             self._crowd.stale(True)
-        pending = self._crowd.settle()
+        pending = self._crowd.settle(final)
         snapshot = self._snapshot("drain", stage)
         snapshot.measured.pending = pending
         self._said(snapshot)
@@ -236,11 +250,12 @@ class Generator(Handler):
         """A player has gone, or never came."""
         number: int = session.data
         name = name_of_end(session, reason, self._crowd.playing(number))
-        if name and self._crowd.counts()["refused"] > self._errors[REFUSED]:
+        if name and self._crowd.refused(number):
             name = REFUSED
         if name:
             self._errors[name] += 1
-        self._crowd.part(session, name is not None)
+        self._crowd.part(session, name is not None or number in self._owed)
+        self._owed.discard(number)
         self._leaving.discard(number)
         self._returning.discard(number)
         if self._sessions.get(number) is session:
@@ -255,6 +270,7 @@ class Generator(Handler):
 
     def _fail(self, error: BaseException) -> None:
         self._failed = True
+        _log.error("the generator failed", exc_info=error)
         self._said(error)
 
     def _step(self, now: float) -> None:
@@ -300,17 +316,19 @@ class Generator(Handler):
                 settings.host, settings.port, timeout=settings.timeout, data=number, source=settings.source_of(number)
             )
         except OSError as error:
-            self._errors[f"no connection could be begun: {error}"] += 1
+            self._errors[name_of_failed_begin(error)] += 1
 
     def _end_slow_logins(self, now: float) -> None:
         while self._login_ends and self._login_ends[0][0] <= now:
             _, session = self._login_ends.popleft()
             if not session.closed and not self._crowd.playing(session.data):
-                self._errors[f"login not answered within {self._settings.timeout:g} s"] += 1
+                late = f"login not answered within {self._settings.timeout:g} s"
+                self._errors[REFUSED if self._crowd.refused(session.data) else late] += 1
                 session.close()
 
     def _churn(self, now: float) -> None:
         """Within the window players leave, and come back a second later."""
+        self._let_go(now)
         if not self._from <= now < self._until:
             return
         while self._returns and self._returns[0][0] <= now:
@@ -323,10 +341,25 @@ class Generator(Handler):
         for _ in range(int((now - self._from) * rate) - self._churned_in_window):
             number = self._number(self._random.randrange(max(self._wanted, 1)))
             self._churned_in_window += 1
-            if self._crowd.playing(number) and not self._sessions[number].closed:
-                self._churned += 1
-                self._sessions[number].close()
-                self._returns.append((now + 1.0, number))
+            if self._crowd.playing(number) and not self._sessions[number].closed and number not in self._quitting:
+                self._crowd.leave(number)
+                self._quitting[number] = now + _LONGEST_LEAVE
+
+    def _let_go(self, now: float) -> None:
+        """Players who are to leave do as soon as they have their answers."""
+        for number, until in list(self._quitting.items()):
+            session = self._sessions.get(number)
+            waits = self._crowd.waits(number)
+            if session is not None and not session.closed and waits and now < until:
+                continue
+            del self._quitting[number]
+            if session is None or session.closed:
+                continue  # the server was faster
+            if waits:
+                self._owed.add(number)
+            self._churned += 1
+            session.close()
+            self._returns.append((now + 1.0, number))
 
     def _away(self) -> int:
         """How many players have left to come back, and are not back yet."""

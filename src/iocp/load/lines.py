@@ -115,10 +115,12 @@ def _fault_lines(report: Report) -> list[str]:
     lines = _named(report.errors, report.violations, examples)
     if search is not None and search.held is not None:
         # The rest is of the number that held.
-        failed = [step.totals for step in search.steps if step.judgement == "failed"]
-        errors = sum((totals.errors for totals in failed), Counter[str]())
-        violations = sum((totals.violations for totals in failed), Counter[str]())
-        lines += [f"  in steps that failed: {line.strip()}" for line in _named(errors, violations, examples)]
+        for where, judgement in (("in steps that failed", "failed"), ("in steps that were invalid", "invalid")):
+            found = [step.totals for step in search.steps if step.judgement == judgement]
+            errors = sum((totals.errors for totals in found), Counter[str]())
+            violations = sum((totals.violations for totals in found), Counter[str]())
+            lines += [f"  {where}: {line.strip()}" for line in _named(errors, violations, examples)]
+        lines += [f"  between the steps: {line.strip()}" for line in _named(search.errors_between, search.violations_between, examples)]
     lines += [f"  example: {examples[name]}" for name in ("malformed", "refused") if name in examples]
     if report.outcome.ended_early:
         more = " any more" if search is not None and len(search.steps) > 1 else ""

@@ -12,6 +12,7 @@ import json
 import math
 import re
 from array import array
+from collections import Counter
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -218,10 +219,13 @@ def _steps(report: Report) -> dict[str, Any]:
 
 
 def _faults(report: Report) -> list[dict[str, Any]]:
+    """Of the whole run: also of the steps of a search that failed, and of what lies between the steps."""
     examples = report.outcome.examples
-    found = [("violation", name, count, examples.get(name, "")) for name, count in report.violations.most_common()]
-    found += [("error", name, count, hint(name)) for name, count in report.errors.most_common(_MOST_FAULTS)]
-    found += [("example", name, 0, text) for name, text in examples.items() if name not in report.violations]
+    violations: Counter[str] = sum((snapshot.violations for snapshot in report.snapshots), Counter())
+    errors: Counter[str] = sum((snapshot.errors for snapshot in report.snapshots), Counter())
+    found = [("violation", name, count, examples.get(name, "")) for name, count in violations.most_common()]
+    found += [("error", name, count, hint(name)) for name, count in errors.most_common(_MOST_FAULTS)]
+    found += [("example", name, 0, text) for name, text in examples.items() if name not in violations]
     return [
         {"kind": kind, "name": _clean(name), "count": count, "example": _clean(text)} for kind, name, count, text in found
     ]

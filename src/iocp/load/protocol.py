@@ -98,7 +98,7 @@ class Protocol:
         framing: how both directions are cut into packets.
         move: what is sent on schedule.
         packets: all that the server may send.
-        type: where a packet of the server has its type; None: there are no types, all are the first packet of `packets`.
+        type: where a packet of the server has its type; None: there are no types, and the size tells which of `packets` it is.
         byteorder: of all fields, "little" or "big".
         login: sent when connected; b"": none, the player plays at once.
         number: where the player's number is written into the login, as decimal digits; `size` is the room for them.
@@ -122,6 +122,23 @@ class Protocol:
     stamp: Field | None = None
     steps: tuple[Step, ...] = ()
     spot: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        for name, kind in (("framing", Framing), ("move", bytes), ("login", bytes), ("teleport", bytes)):
+            if not isinstance(getattr(self, name), kind):
+                raise TypeError(f"{name} must be {kind.__name__}, not {type(getattr(self, name)).__name__}")
+        if wrong := [packet for packet in self.packets if not isinstance(packet, Packet)]:
+            raise TypeError(f"packets must be of Packet, and {wrong[0]!r} is none")
+
+    @property
+    def most_players(self) -> int:
+        """Whose numbers fit into the login: from 0 on."""
+        return 10**self.number.size if self.number is not None and self.login else 10**9
+
+    @property
+    def shows_moves(self) -> bool:
+        """Whether players are told where others go, so that it can be measured how long that takes."""
+        return bool(self.steps) and any(each.role == "move" and each.id and each.x and each.y for each in self.packets)
 
     def parameters(self) -> dict[str, str]:
         """What is played, in words for a report: whatever can differ between two runs of one protocol."""

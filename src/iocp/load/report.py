@@ -34,7 +34,7 @@ class Report(Totals):
         self.outcome = outcome
         self.find_max: FindMaxReport | None = None
         if outcome.search is not None and settings.find_max is not None:
-            self.find_max = FindMaxReport(outcome.search, settings.find_max, outcome.judged)
+            self.find_max = FindMaxReport(outcome.search, settings.find_max, outcome.judged, snapshots)
         best = self.find_max.best if self.find_max is not None else None
         super().__init__(best.snapshots if best is not None else snapshots, settings.lateness_limit, objectives)
         self.snapshots = snapshots
@@ -71,10 +71,11 @@ class Report(Totals):
     def held(self) -> bool:
         """Whether all objectives were, in each stage: those of all stages together may hide one that failed.
 
-        Of a search: whether some number of players held them, and the server was there to the end of it.
+        Of a search: whether some number of players held them, the server was there to the end of it, and told nothing wrong between the
+        steps either.
         """
         if self.find_max is not None:
-            return self.find_max.held is not None and not self.outcome.ended_early
+            return self.find_max.held is not None and not self.outcome.ended_early and not self.find_max.is_violated
         return super().held and all(totals.held for _, totals in self.stages)
 
     @property

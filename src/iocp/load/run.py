@@ -85,7 +85,7 @@ class Run:
     # For the program that runs it
 
     def snapshots(self) -> Iterator[Snapshot]:
-        """Run; yields a snapshot for each interval as it ends. Raises what went wrong inside this process's generator."""
+        """Run; yields a snapshot for each interval as it ends."""
         with fine_clock():
             try:
                 self.crew.start()
@@ -190,7 +190,7 @@ class Run:
         if last:
             yield from self._finish((yield from self._drain_all()))
         elif pause:
-            yield from self._settle((yield from self._drain_all(quiet=False)))
+            yield from self._settle((yield from self._drain_all(quiet=False)), final=True)
             yield from self._order("resume")
         else:
             yield from self._drain_window()
@@ -226,9 +226,9 @@ class Run:
         yield from self._until(lambda status: status.waiting >= 0 and status.measured_waiting == 0, self._longest_drain)
         self.crew.tell("watch", False)
 
-    def _settle(self, accuse: bool) -> Iterator[Snapshot]:
-        """The window is over, the run is not. `accuse`: see Generator."""
-        self.crew.tell("settle", self._stage, accuse)
+    def _settle(self, accuse: bool, *, final: bool = False) -> Iterator[Snapshot]:
+        """The window is over, the run is not. `accuse`, `final`: see Generator."""
+        self.crew.tell("settle", self._stage, accuse, final)
         self._unreported += 1
         self._hold_ends = 0.0
         yield from self._until(lambda status: self._unreported == 0)

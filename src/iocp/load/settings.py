@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 CLIENTS_PER_SOURCE: Final = 12_000
 """Connections from one address: Windows has 16,384 ports for them, Linux 28,232, and some are in TIME_WAIT."""
+PARTS_IN_A_SEARCH: Final = 3
+"""In which the ports of an address are used in turn: players leave and come back, and each of their ports stays taken for a while."""
 MAX_CLIENTS: Final = 1_000_000
 MAX_PROCESSES: Final = 64
 MAX_FIRST_PLAYER: Final = 1_000_000
@@ -133,6 +135,11 @@ class Settings:
         most = self.find_max.limit if self.find_max else max((stage.clients for stage in self.stages), default=self.clients)
         if most > self.clients:
             raise ValueError(f"clients must be the most players there can be, {most}, not {self.clients}")
+        if self.first_player + self.clients > self.protocol.most_players:
+            raise ValueError(
+                f"clients: the numbers of {self.clients:,} players from {self.first_player} on do not fit into the protocol's `number` of"
+                f" {self.protocol.number.size if self.protocol.number else 0} digits"
+            )
 
     def parameters(self) -> dict[str, Any]:
         """All that the run is asked to do, with the protocol's own parameters, as values that JSON has. Times are in seconds."""
@@ -156,8 +163,7 @@ class Settings:
         """The address that player `number` connects from; None: the system's choice."""
         if self.sources:
             return self.sources[number % len(self.sources)]
-        # In a search players leave and come back, and each of their ports stays taken for a while.
-        needed = -(-self.clients // (CLIENTS_PER_SOURCE // 3 if self.find_max else CLIENTS_PER_SOURCE))
+        needed = -(-self.clients // (CLIENTS_PER_SOURCE // PARTS_IN_A_SEARCH if self.find_max else CLIENTS_PER_SOURCE))
         if needed == 1 or not self.host.startswith("127."):
             return None
         index = number % needed + 1

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from .findings import is_shortage
 from .objective import Objective
 from .snapshot import Figures, Snapshot
 
@@ -52,6 +53,7 @@ class Totals:
         self.course_delay = snapshots[-1].course_delay if snapshots else 0
         self.invalid = self._why_invalid(lateness_limit)
         self.verdicts = [self._judge(objective) for objective in objectives]
+        self.invalid += self._misses_of_its_own(lateness_limit)
 
     @property
     def held(self) -> bool:
@@ -81,8 +83,22 @@ class Totals:
             found.append(
                 f"the generator stood still when the measured window began: {self.order_late * 1000:.0f} ms of it are not measured"
             )
+        for name, count in self.errors.items():
+            if is_shortage(name):
+                found.append(f"the generator's machine had too little of something: {count:,} x {name}")
         if self.cpu_share > CPU_LIMIT:
             found.append(f"the generator used {self.cpu_share:.0%} of its processor, over the limit of {CPU_LIMIT:.0%}")
+        return found
+
+    def _misses_of_its_own(self, lateness_limit: float) -> list[str]:
+        """Objectives that the server may have held, had the generator been in time: p999 and max see what p99 of the lateness does not."""
+        found = []
+        for verdict in self.verdicts:
+            objective, value = verdict.objective, verdict.value
+            late = self.lateness.get(objective.name.removeprefix("fanout_"))
+            if not verdict.held and value is not None and late is not None and late > lateness_limit * 1000:
+                if value - late <= objective.limit:
+                    found.append(f"{objective} was missed by sends that the generator made up to {late:.1f} ms late: {value:.1f} ms")
         return found
 
     def _judge(self, objective: Objective) -> Verdict:

@@ -36,7 +36,8 @@ def summary(report: Report) -> Summary:
         found = Summary("invalid", "Invalid: this run says nothing about the server")
         found.sentences += [f"{_capital(reason)}." for reason in report.invalid]
         found.sentences.append(
-            "What was measured is the generator's own delay. Try fewer players, or another machine or more processors for the generator."
+            "Without that part of the generator the figures are of something else." if report.outcome.failures
+            else "What was measured is the generator's own doing. Try fewer players, or another machine or more processors for the generator."
         )
     elif not report.held:
         stages = [index + 1 for index, (_, totals) in enumerate(report.stages) if not totals.held]
@@ -74,6 +75,9 @@ def _search(report: Report, search: FindMaxReport) -> Summary:
         errors = search.steps[-1].totals.errors.most_common(1)
         found.sentences += [f"With {search.steps[-1].step.clients:,} players there were {count:,} x {name}." for name, count in errors]
         found.sentences.append(f"The search ended with that: {search.sentence()}.")
+    elif search.is_violated:
+        found = Summary("missed", f"Missed: {search.violations_between.total():,} violations while players came and left")
+        found.sentences.append(f"They lie between the steps, so none of these shows them. The search itself: {search.sentence()}.")
     elif search.held is not None:
         found = Summary("held", f"Held: {search.held:,} players")
         found.sentences.append(f"So many did the server hold within {limits}, confirmed {times(search.confirmed)}.")
