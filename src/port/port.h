@@ -104,7 +104,7 @@ int port_result(SOCKET s, OVERLAPPED *overlapped);
 /* Text of a system error code in UTF-8, without a line end; returns its length. */
 int port_error_text(int code, char *text, int size);
 
-/* What an error code means to the core: the peer reset the connection; the operation was cancelled; the system is out of
+/* What an error code means to the core: the peer reset the connection, or vanished; the operation was cancelled; the system is out of
  * descriptors or buffers (try again later); the call would block; an AcceptEx failed because its socket listens no more. */
 int port_is_reset(int code);
 int port_is_cancelled(int code);

@@ -210,8 +210,15 @@ int port_is_reset(int code)
     case WSAECONNRESET:
     case WSAECONNABORTED: /* also: the peer did not acknowledge in time */
     case WSAENETRESET:    /* keep-alive found it gone */
-    case ERROR_NETNAME_DELETED: /* what a reset is called where Winsock has not translated it */
+    case WSAETIMEDOUT:    /* ... or nobody answers any more, or no way leads there */
+    case WSAEHOSTUNREACH:
+    case WSAENETUNREACH:
+    case WSAENETDOWN:
+    case ERROR_NETNAME_DELETED: /* what these are called where Winsock has not translated them */
     case ERROR_CONNECTION_ABORTED:
+    case ERROR_SEM_TIMEOUT:
+    case ERROR_HOST_UNREACHABLE:
+    case ERROR_NETWORK_UNREACHABLE:
         return 1;
     default:
         return 0;

@@ -297,9 +297,25 @@ void error_text_is_utf8_without_a_line_end(void)
     }
 }
 
+/* How a connection is lost, by the peer or on the way to it. */
+static const int losses[] = {
+    WSAECONNRESET, WSAECONNABORTED, WSAENETRESET, WSAETIMEDOUT, WSAEHOSTUNREACH, WSAENETUNREACH, WSAENETDOWN,
+#ifdef _WIN32
+    ERROR_NETNAME_DELETED, ERROR_CONNECTION_ABORTED, ERROR_SEM_TIMEOUT, ERROR_HOST_UNREACHABLE, ERROR_NETWORK_UNREACHABLE,
+#else
+    EPIPE,
+#endif
+};
+
 void errors_are_sorted_by_meaning(void)
 {
-    CHECK(port_is_reset(WSAECONNRESET) && !port_is_reset(WSAECONNREFUSED) && !port_is_reset(0));
+    size_t i;
+    for (i = 0; i < sizeof losses / sizeof *losses; i++) {
+        if (!port_is_reset(losses[i]))
+            FAIL("error %d is no loss of a connection", losses[i]);
+        CHECK(!port_is_exhaustion(losses[i]) && !port_is_cancelled(losses[i]) && !port_is_would_block(losses[i]));
+    }
+    CHECK(!port_is_reset(WSAECONNREFUSED) && !port_is_reset(WSAENOBUFS) && !port_is_reset(ERROR_OPERATION_ABORTED) && !port_is_reset(0));
     CHECK(port_is_cancelled(ERROR_OPERATION_ABORTED) && !port_is_cancelled(WSAECONNRESET) && !port_is_cancelled(0));
     CHECK(port_is_exhaustion(WSAEMFILE) && port_is_exhaustion(WSAENOBUFS) && !port_is_exhaustion(WSAEWOULDBLOCK));
     CHECK(!port_is_exhaustion(0) && !port_is_exhaustion(WSAECONNRESET));
