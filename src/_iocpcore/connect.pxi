@@ -32,7 +32,13 @@ cdef Session start_connect(Engine engine, object host, object port, object timeo
         counter_add(&core.sessions, -1)
         closesocket(made)
         raise RuntimeError("connect: this engine is stopping")
-    cdef Session s = new_session(engine)
+    cdef Session s
+    try:
+        s = new_session(engine)
+    except MemoryError:
+        counter_add(&core.sessions, -1)
+        closesocket(made)
+        raise
     cdef Connection *c = &s.c
     s._data = data
     c.socket = made

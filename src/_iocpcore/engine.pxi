@@ -212,8 +212,8 @@ cdef class Engine:
         self.open()
         self.life = RUNNING
         _engines.add(self)
-        self.set_runner(_threading.current_thread())    # where stop() only asks
         try:
+            self.set_runner(_threading.current_thread())    # where stop() only asks
             self.handler.on_start(self)
         except BaseException:
             abandon(self, ABANDON_TIME)

@@ -49,29 +49,45 @@ cdef class Server(Engine):
             raise RuntimeError("the server has no address before it is started")
         return self.bound
 
+    cdef allocate_accepts(self):
+        cdef Core *core = self.core
+        if core.accepts == NULL:
+            core.accepts = <AcceptOperation *>calloc(self.depth, sizeof(AcceptOperation))
+        if core.accepts == NULL:
+            raise MemoryError("no memory for the accepts")
+        core.accept_depth = self.depth
+
     cdef open(self):
         cdef Core *core = self.core
         cdef sockaddr_storage where
-        cdef int length, size = sizeof(sockaddr_storage), i
-        cdef uint8_t address[16]
-        cdef uint8_t family_found
-        cdef uint16_t port
-        cdef uint32_t scope_found
+        cdef int length
+        self.allocate_accepts()
         family, packed, scope = resolve(self.host, self.port, True)
         length = write_address(&where, family, packed, self.port, scope)
         core.accept_family = where.ss_family
         core.listener = port_listen(<sockaddr *>&where, length, self.backlog, 0)
         if core.listener == INVALID_SOCKET:
             raise listen_error(WSAGetLastError(), self.host, self.port)
+        try:
+            self.opened()
+        except BaseException:       # start() may be called again
+            closesocket(core.listener)
+            core.listener = INVALID_SOCKET
+            raise
+
+    cdef opened(self):
+        cdef Core *core = self.core
+        cdef sockaddr_storage where
+        cdef int size = sizeof(sockaddr_storage)
+        cdef uint8_t address[16]
+        cdef uint8_t family
+        cdef uint16_t port
+        cdef uint32_t scope
         if (port_local_address(core.listener, <sockaddr *>&where, &size) != 0
                 or CreateIoCompletionPort(<HANDLE>core.listener, core.port, KEY_ACCEPT, 0) == NULL):
             raise listen_error(WSAGetLastError(), self.host, self.port)
-        read_address(&where, address, &family_found, &port, &scope_found)
-        self.bound = address_tuple(address, family_found, port, scope_found)
-        core.accept_depth = self.depth
-        core.accepts = <AcceptOperation *>calloc(self.depth, sizeof(AcceptOperation))
-        if core.accepts == NULL:
-            raise MemoryError()
+        read_address(&where, address, &family, &port, &scope)
+        self.bound = address_tuple(address, family, port, scope)
 
     cdef begin(self):
         cdef int i
