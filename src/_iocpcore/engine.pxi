@@ -57,7 +57,7 @@ cdef class Engine:
     cdef object gate            # an Event: all threads are there, or will not come
     cdef bint gate_is_closed
     cdef object runs_in         # the thread that is inside run()
-    cdef object interrupted     # the KeyboardInterrupt that ended it
+    cdef object interrupted     # the KeyboardInterrupt that ended it, or the port's error
     cdef bint routed            # the console's signals go to its port
     cdef object crowd           # its Crowd, if it is a load generator
     # The handler's methods, looked up once

@@ -28,9 +28,20 @@ cdef void run_worker(Engine engine, Worker *w):
             else:
                 look_again(w)
     worker_of_thread = outer
+    if w.error:
+        port_failed(engine, w)
     # The next one, if there is one. A worker could dequeue two quits at once, so they come one at a time.
     if counter_add(&core.quit_posted, 1) <= core.worker_count:
         wake(core, KEY_QUIT)
+
+
+cdef void port_failed(Engine engine, Worker *w) noexcept:
+    """The engine ends: without its worker nothing more comes of a connection."""
+    error = error_of(w.error)
+    if engine.core.worker_count == 1:   # it may be run()'s, which raises it
+        engine.interrupted = error
+    engine.asked.set()
+    _log.critical("the engine ends, since its completion port has failed: %s", error)
 
 
 # On Windows the packet is posted before Python's own handler runs, on another thread.

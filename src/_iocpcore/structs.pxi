@@ -214,6 +214,8 @@ ctypedef struct Worker:
     bint signal_came
     int signal_looks        # how often to look for it again
     bint quit
+    int failed_waits        # in a row
+    int error               # the port's, which ended the worker
     int64_t now
     # Statistics, written by this worker alone
     counter_t batches, completions, largest_batch, receives, sends, bytes_received, bytes_sent

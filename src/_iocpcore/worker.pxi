@@ -4,6 +4,7 @@
 
 cdef enum:
     DRAIN = 256     # sessions settled between two looks at the port: about 2 ms of sends over loopback
+    FAILED_WAITS = 100      # in a row, that show that the port is broken
 
 
 cdef void completed(Worker *w, OVERLAPPED_ENTRY *entry) noexcept nogil:
@@ -219,6 +220,19 @@ cdef void drain(Worker *w, int64_t began, bint idle) noexcept nogil:
             settle(w, c, False, True)
 
 
+# Why a wait brought nothing: its time was over, a signal came, or the port is broken, which waiting on would not mend.
+cdef void nothing_came(Worker *w, int error) noexcept nogil:
+    if error == WAIT_TIMEOUT:
+        w.failed_waits = 0
+    elif SIGNAL_CAME and error == SIGNAL_CAME:
+        w.signal_came = True
+    elif not port_is_exhaustion(error):
+        w.failed_waits += 1
+        if w.failed_waits >= FAILED_WAITS:
+            w.error = error
+            w.quit = True
+
+
 cdef void turn(Worker *w) noexcept nogil:
     cdef Core *core = w.core
     cdef ULONG removed
@@ -249,6 +263,7 @@ cdef void turn(Worker *w) noexcept nogil:
         wait = 0 if w.ready != NULL or w.dirty != NULL or w.draining != NULL else time_to_wait(w)
         if GetQueuedCompletionStatusEx(core.port, w.entries, BATCH, &removed, wait, False):
             w.entry_count = removed
+            w.failed_waits = 0
             counter_own(&w.batches, 1)
             counter_own(&w.completions, removed)
             if removed > <ULONG>counter_get(&w.largest_batch):
@@ -256,8 +271,7 @@ cdef void turn(Worker *w) noexcept nogil:
         else:               # never read the count then
             w.entry_count = 0
             idle = w.ready == NULL
-            if SIGNAL_CAME and WSAGetLastError() == SIGNAL_CAME:
-                w.signal_came = True
+            nothing_came(w, WSAGetLastError())
         w.entry_next = 0
         w.now = port_now()
         if core.concurrent:     # this worker may be busy for long now: who starts a timer meanwhile has to tell the others

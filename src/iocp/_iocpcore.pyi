@@ -139,7 +139,7 @@ class Engine:
         """Run with the calling thread as the only worker until `stop()` (the lecture's single-thread mode).
 
         Raises RuntimeError unless `workers=1`; what `start` raises; KeyboardInterrupt after a clean stop, if Ctrl-C came and no
-        signal handler took it.
+        signal handler took it; OSError if the completion port fails, which should never happen.
         """
     def stop(self, timeout: float = 5.0) -> None:
         """Stop: accept no more, send what is queued, cut the rest, join the workers; bounded by `timeout` seconds.
@@ -150,7 +150,10 @@ class Engine:
     def request_stop(self) -> None:
         """Ask the engine to stop and return at once. On any thread, in callbacks, in signal handlers."""
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the engine was asked to stop. Signal handlers run within half a second. Returns whether it was asked."""
+        """Wait until the engine was asked to stop, or its completion port has failed. Returns whether that was so.
+
+        Signal handlers run within half a second.
+        """
     def broadcast(self, packet: Buffer, exclude: Session | None = None) -> int:
         """Queue one packet to every open session; encoded once, its bytes shared. Returns how many were queued to."""
     def multicast(self, sessions: Iterable[Session], packet: Buffer, exclude: Session | None = None) -> int:

@@ -28,9 +28,10 @@
  *     by any one of the waiting threads.
  *  9. GetQueuedCompletionStatusEx dequeues up to `count` packets at once and waits at most `milliseconds`. FALSE with
  *     WAIT_TIMEOUT: nothing came (never read the count then). On Linux FALSE with EINTR: a signal came, so that Python may run
- *     its handlers. At most NumberOfConcurrentThreads threads may wait on one port (Linux: each has a lane, that is a ring or
- *     an epoll descriptor, of its own; a socket belongs to one lane, so its packets never overlap and never reorder). All of
- *     them have to: the sockets of a lane are served by its thread, for as long as the port lives, and by no other.
+ *     its handlers. Another error that comes again and again says that the port is broken. At most NumberOfConcurrentThreads
+ *     threads may wait on one port (Linux: each has a lane, that is a ring or an epoll descriptor, of its own; a socket belongs to
+ *     one lane, so its packets never overlap and never reorder). All of them have to: the sockets of a lane are served by its
+ *     thread, for as long as the port lives, and by no other.
  * 10. A listener survives every failed accept; an AcceptEx that finds the system out of descriptors completes with that error
  *     (port_is_exhaustion) and the listener stays quiet until AcceptEx is called again.
  * 11. CloseHandle(port) after the threads have left: wake them with posted packets, one each (Wine, and no Linux either,

@@ -297,3 +297,47 @@ def test_a_program_that_a_handler_starts_can_be_ended_by_signals(serve: Serve, d
         assert started[0].wait(TIMEOUT) == -signal.SIGTERM
     finally:
         started[0].kill()
+
+
+BREAKS = """
+import os, sys
+import iocp
+
+backend, way, timeout = sys.argv[1], sys.argv[2], float(sys.argv[3])
+
+class Idles(iocp.Handler):
+    def on_packet(self, session, packet):
+        pass
+
+def break_port():
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            name = os.readlink(f"/proc/self/fd/{number}")
+        except OSError:     # the listing's own
+            continue
+        if name in ("anon_inode:[eventpoll]", "anon_inode:[io_uring]"):
+            os.dup2(nothing, int(number))
+
+server = iocp.Server(Idles(), backend=backend, workers=1 if way == "run" else 3)
+server.call_later(0, break_port)
+if way == "run":
+    try:
+        server.run()
+    except OSError as error:
+        print("raised", error.errno > 0)
+else:
+    with server:
+        ended = server.wait(timeout), server.running
+    print("ended", *ended)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="breaks what only Linux' ports are made of")
+@pytest.mark.parametrize(("way", "last"), [("run", "raised True"), ("start", "ended True False")])
+def test_a_port_that_fails_ends_its_engine_and_does_not_spin(backend: str, way: str, last: str) -> None:
+    with Child(BREAKS, backend, way, TIMEOUT / 2) as child:
+        assert child.finish() == 0, child.output
+        assert child.output[-1] == last
+        logged = [line for line in child.output if line.startswith("the engine ends, since its completion port has failed: ")]
+        assert logged and len(logged) == len(child.output) - 1
