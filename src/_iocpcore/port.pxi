@@ -95,6 +95,7 @@ cdef extern from "port.h" nogil:
     void port_name_thread(const char *name)
     void port_route_console(HANDLE port, ULONG_PTR key, int passes_on)
     int port_is_routed()
+    void port_before_fork()
 
 cdef extern from "sync.h" nogil:
     ctypedef struct spin_t:

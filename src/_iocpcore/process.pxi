@@ -31,8 +31,12 @@ def _forget_engines():
     _engines.clear()
 
 
+def _before_fork():
+    port_before_fork()
+
+
 if hasattr(_os, "register_at_fork"):
-    _os.register_at_fork(after_in_child=_forget_engines)
+    _os.register_at_fork(before=_before_fork, after_in_child=_forget_engines)
 
 
 @_atexit.register

@@ -31,6 +31,32 @@ void endpoint_free(struct endpoint *e)
     free(e);
 }
 
+static atomic_int has_forked;
+
+void port_before_fork(void)
+{
+    atomic_store(&has_forked, 1);
+}
+
+/* What close() does to the connection only with the file's last descriptor. */
+static void end_connection(struct endpoint *e)
+{
+    const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+
+    /* shutdown() knows no reset, whatever SO_LINGER says; to dissolve the association (connect(2)) is one. */
+    if (!e->resets || connect(e->fd, &nobody, sizeof nobody) < 0)
+        shutdown(e->fd, SHUT_RDWR);
+}
+
+void endpoint_close(struct endpoint *e)
+{
+    if (e->fd < 0)
+        return;
+    if (atomic_load(&has_forked))
+        end_connection(e);
+    close(e->fd);
+}
+
 static int fail(int code)
 {
     WSASetLastError(code);

@@ -59,6 +59,7 @@ struct endpoint {
     unsigned char connected; /* accepted: worth watching from its association on */
     unsigned char watched;   /* the poller knows it, or will when its lane has read its mail */
     unsigned char polled;    /* io_uring: a poll is in the ring; only its lane's thread looks */
+    unsigned char resets;    /* port_reset_on_close() was called */
     unsigned char mailed;    /* in watch_mail; guarded by the lane's lock ... */
     unsigned char gone;      /* ... as is this: closesocket() was called */
     struct lane *lane;
@@ -103,7 +104,7 @@ struct poller {
     void (*close)(struct lane *lane);                        /* after all threads have left */
     int (*claim)(struct lane *lane);                         /* the owner is known now: 0 or an error code */
     int (*watch)(struct lane *lane, struct endpoint *e);     /* tell edges of e from now on: 0 or an error code */
-    void (*forget)(struct lane *lane, struct endpoint *e);   /* close e->fd, and free e when nothing can mention it any more */
+    void (*forget)(struct lane *lane, struct endpoint *e);   /* endpoint_close(), and free e when nothing can mention it any more */
     int (*wait)(struct lane *lane, int64_t nanoseconds);     /* calls endpoint_ready; < 0 = forever. 0 or an error code */
     int watches_from_any_thread;
 };
@@ -137,6 +138,8 @@ void endpoint_fail(struct endpoint *e);
 struct endpoint *endpoint_new(int fd, int family);
 /* Cancel whatever is pending, queueing the completions. */
 void endpoint_cancel_all(struct endpoint *e);
+/* Close its descriptor, if it has one, so that the peer hears of it. */
+void endpoint_close(struct endpoint *e);
 void endpoint_free(struct endpoint *e);
 
 /* acceptor.c: give waiting AcceptEx what has come, and cancel those that `overlapped` names (NULL: all). With e's lock held. */

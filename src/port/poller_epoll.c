@@ -2,7 +2,7 @@
  * The poller over epoll.
  *
  * Each lane has an epoll descriptor of its own and every socket is in exactly one of them, edge-triggered, for as long as it
- * lives: one epoll_ctl per connection. An edge says that something changed; endpoint.c remembers what, and clears it when a
+ * lives: two epoll_ctl per connection. An edge says that something changed; endpoint.c remembers what, and clears it when a
  * receive comes back short (epoll(7), "Q9": for stream sockets less than asked means that nothing is left). EPOLLRDHUP must be
  * asked for, because a short receive would otherwise hide that the end of the stream came with the same edge.
  */
@@ -82,8 +82,10 @@ static int epoll_watch(struct lane *lane, struct endpoint *e)
 /* On the owner's thread between two waits: no event of the last one is left to mention it. */
 static void epoll_forget(struct lane *lane, struct endpoint *e)
 {
-    (void)lane;
-    close(e->fd);
+    struct epoll_lane *poll = lane->poll;
+    /* A close alone takes it out with the file's last descriptor, and a forked child may have another one. */
+    epoll_ctl(poll->fd, EPOLL_CTL_DEL, e->fd, NULL);
+    endpoint_close(e);
     endpoint_free(e);
 }
 

@@ -144,7 +144,7 @@ static void ring_forget(struct lane *lane, struct endpoint *e)
     struct io_uring_sqe *sqe;
 
     if (!e->polled) { /* closed before it was watched, or after its poll had ended: no CQE will mention it */
-        close(e->fd);
+        endpoint_close(e);
         endpoint_free(e);
         return;
     }
@@ -156,7 +156,7 @@ static void ring_forget(struct lane *lane, struct endpoint *e)
         io_uring_sqe_set_data64(sqe, TAG_NOTHING);
     } /* no room even after a submit: the ring's end takes it along, see ring_close */
     io_uring_submit_and_get_events(&poll->ring); /* now, so that the peer sees the end at the close, not a turn later */
-    close(e->fd);
+    endpoint_close(e);
     e->mail = poll->dying;
     e->back = &poll->dying;
     if (e->mail)

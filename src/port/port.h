@@ -142,6 +142,10 @@ void port_route_console(HANDLE port, ULONG_PTR key, int passes_on);
 /* Whether some port has them. */
 int port_is_routed(void);
 
+/* The process is about to fork. A child that is not another program has the sockets too, which then outlive a close: from now on
+ * closesocket() ends connections by a call of its own. Nothing on Windows, where no process is a copy of another one. */
+void port_before_fork(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -94,14 +94,13 @@ static void close_lanes(struct port *port, DWORD count)
         port->poller->close(lane);
         while ((e = lane->close_mail) != NULL) {
             lane->close_mail = e->mail;
-            if (e->fd >= 0)
-                close(e->fd);
+            endpoint_close(e);
             endpoint_free(e);
         }
         while ((e = lane->watch_mail) != NULL) { /* no thread ever waited here, so closesocket() left them to us */
             lane->watch_mail = e->mail;
             if (e->gone) {
-                close(e->fd);
+                endpoint_close(e);
                 endpoint_free(e);
             }
         }
@@ -232,8 +231,7 @@ int closesocket(SOCKET s)
         shutdown(e->fd, SHUT_RDWR);
     spin_unlock(&e->lock);
     if (!lane || !e->watched) {
-        if (e->fd >= 0)
-            close(e->fd);
+        endpoint_close(e);
         endpoint_free(e);
         return 0;
     }

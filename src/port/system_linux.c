@@ -103,6 +103,7 @@ void port_reset_on_close(SOCKET s)
 {
     struct linger now = {.l_onoff = 1, .l_linger = 0};
     setsockopt(endpoint_of(s)->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    endpoint_of(s)->resets = 1;
 }
 
 void port_buffers(SOCKET s, int send_bytes, int receive_bytes)

@@ -10,6 +10,10 @@ void port_wait_until(int64_t when)
     (void)when;
 }
 
+void port_before_fork(void)
+{
+}
+
 int64_t port_now(void)
 {
     LARGE_INTEGER count, frequency;

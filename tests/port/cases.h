@@ -87,6 +87,10 @@ CASE(each_post_wakes_a_sleeping_thread)
 CASE(send_from_one_thread_while_another_receives)
 CASE(socket_closed_by_another_thread)
 
+/* fork_tests.c */
+CASE(close_is_heard_though_a_child_has_the_socket)
+CASE(closed_socket_that_a_child_has_is_forgotten)
+
 /* server_tests.c */
 CASE(order_per_connection_with_several_threads)
 CASE(stop_of_an_idle_server)
