@@ -59,6 +59,7 @@ cdef class Engine:
     cdef object runs_in         # the thread that is inside run()
     cdef object interrupted     # the KeyboardInterrupt that ended it, or the port's error
     cdef bint routed            # the console's signals go to its port
+    cdef bint inherited         # its port was made before a fork, in the parent
     cdef object crowd           # its Crowd, if it is a load generator
     # The handler's methods, looked up once
     cdef PyObject *packet_function
@@ -132,10 +133,9 @@ cdef class Engine:
             core.workers[i].core = core
             core.workers[i].number = i
             counter_set(&core.workers[i].waits_until, NO_TICK)
-        core.port = port_create(number, count)
-        if core.port == NULL:
-            raise error_of(WSAGetLastError())
+        self.open_port()
         core.sends_in_flight = port_sends_in_flight(core.port)
+        _engines.add(self)
 
     def __dealloc__(self):
         cdef Core *core = self.core
@@ -208,10 +208,10 @@ cdef class Engine:
     cdef launch(self):
         """Listen, tell the handler, let the workers in."""
         self.check_new()
+        self.own_port()
         self.allocate()
         self.open()
         self.life = RUNNING
-        _engines.add(self)
         try:
             self.set_runner(_threading.current_thread())    # where stop() only asks
             self.handler.on_start(self)
@@ -319,6 +319,27 @@ cdef class Engine:
         self.routed = True
         mutex_unlock(&self.core.attention_lock)
 
+    cdef open_port(self):
+        cdef Core *core = self.core
+        core.port = port_create(core.backend, core.worker_count)
+        if core.port == NULL:
+            raise error_of(WSAGetLastError())
+
+    cdef own_port(self):
+        """An inherited port is the parent's, which may start its engine too: this process needs another one, with what was posted."""
+        cdef Core *core = self.core
+        if not self.inherited:
+            return
+        self.close_port()
+        self.open_port()
+        self.inherited = False
+        counter_set(&core.timer_wake, 0)
+        counter_set(&core.calls_wake, 0)
+        if self.calls:
+            wake_once(core, &core.calls_wake, KEY_CALLS)
+        if counter_get(&core.stop_asked):
+            wake(core, KEY_STOP)
+
     cdef close_port(self):
         cdef Core *core = self.core
         mutex_lock(&core.attention_lock)
@@ -403,6 +424,9 @@ cdef class Engine:
         self.check_open("connect")
         if counter_get(&self.core.stop_asked):
             raise RuntimeError("connect: this engine is stopping")
+        if self.inherited:
+            with self.starting:
+                self.own_port()
         return start_connect(self, host, port, timeout, data, source)
 
     def stats(self):

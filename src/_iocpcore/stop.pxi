@@ -141,7 +141,6 @@ cdef abandon(Engine engine, double seconds):
     if counter_get(&core.sessions):
         # Connections begun before start still have to end, each on its own worker.
         engine.life = RUNNING
-        _engines.add(engine)
         engine.allocate()
         wake(core, KEY_STOP)
         try:

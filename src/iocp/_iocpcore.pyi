@@ -102,8 +102,9 @@ class Engine:
     Its life: made, started once, stopped once. `with engine:` starts it, and stops it at the end of the block. Where not said
     otherwise a method may be called on any thread.
 
-    A running engine is of one process: in a child of `os.fork()` it has stopped, and what it owns is left to the parent (fork(2)). A
-    child may make engines of its own, and start those that the parent had not started.
+    An engine that runs, or has begun to connect, is of one process: in a child of `os.fork()` it has stopped, and what it owns is left
+    to the parent (fork(2)). A child may make engines of its own, and start those that the parent had only made, as the parent may: each
+    process has then an engine of its own, with the calls and timers that were waiting at the fork.
     """
 
     @property

@@ -140,3 +140,129 @@ def test_what_comes_late_for_a_connection_that_a_forked_child_has_reaches_nobody
     # glibc fills what is freed, so that whoever goes on using it finds a lock that is taken for ever.
     filled = run(OUTLIVES, backend, GLIBC_TUNABLES="glibc.malloc.tcache_count=0:glibc.malloc.perturb=165")
     assert filled == ["echo True", "waited for True", "echo True", "child ended 0", "left 0 0 0"]
+
+
+MADE_BEFORE = """
+backend, way, port = sys.argv[2:]
+
+class Greets(iocp.Handler):
+    def on_connect(self, session):
+        session.send(b"\\2x")
+
+    def on_packet(self, session, packet):
+        did("echo")
+
+done = threading.Semaphore(0)
+
+def did(what):
+    print(who, what)
+    done.release()
+
+def use():
+    if way == "connect":
+        client.connect("127.0.0.1", int(port))
+    with client:
+        if way == "start":
+            client.connect("127.0.0.1", int(port))
+        for _ in range(3):
+            if not done.acquire(timeout=TIMEOUT):
+                print(who, "has waited in vain")
+
+client = iocp.Client(Greets(), backend=backend)
+client.post(did, "posted")
+client.call_later(0, did, "timer")
+child = os.fork()
+if child == 0:
+    who = "child"
+    use()
+    sys.exit(0)
+print("child ended", ended(child))
+who = "parent"
+use()
+"""
+
+
+@pytest.mark.parametrize("way", ["start", "connect"])
+def test_parent_and_child_may_both_start_an_engine_that_was_only_made(backend: str, way: str, serve: Serve) -> None:
+    server = serve(Witness(echo=True))
+    said = run(MADE_BEFORE, backend, way, server.address[1])
+    first = said.index("child ended 0")
+    assert sorted(said[:first]) == ["child echo", "child posted", "child timer"]
+    assert sorted(said[first + 1 :]) == ["parent echo", "parent posted", "parent timer"]
+
+
+TOGETHER = """
+server = iocp.Server(Echo(), backend=sys.argv[2], workers=2)
+port, tell = os.pipe()
+watched, leash = os.pipe()
+child = os.fork()
+if child == 0:
+    os.close(leash)
+    with server:
+        os.write(tell, b"%d" % server.address[1])
+        os.read(watched, 1)
+    sys.exit(0)
+os.close(tell)
+with server:
+    theirs = int(os.read(port, 10))
+    for address in 2 * [server.address, ("127.0.0.1", theirs)]:
+        peers = [socket.create_connection(address, timeout=TIMEOUT) for _ in range(20)]
+        print("echo", all([echoed(peer) for peer in peers]))
+        for peer in peers:
+            peer.close()
+    os.close(leash)
+    print("child ended", ended(child))
+    with dial(server) as peer:
+        print("echo", echoed(peer))
+"""
+
+
+def test_parent_and_child_do_not_disturb_each_other(backend: str) -> None:
+    assert run(TOGETHER, backend) == [*["echo True"] * 4, "child ended 0", "echo True"]
+
+
+ASKED_BEFORE = """
+client = iocp.Client(Echo(), backend=sys.argv[2])
+client.request_stop()
+child = os.fork()
+client.run()
+if child == 0:
+    sys.exit(0)
+print("child ended", ended(child))
+"""
+
+
+def test_a_stop_that_was_asked_for_before_the_fork_is_asked_of_both(backend: str) -> None:
+    assert run(ASKED_BEFORE, backend) == ["child ended 0"]
+
+
+CONNECTS_BEFORE = """
+class Greets(iocp.Handler):
+    def on_connect(self, session):
+        session.send(b"\\2x")
+
+    def on_packet(self, session, packet):
+        print("echo")
+        done.set()
+
+done = threading.Event()
+client = iocp.Client(Greets(), backend=sys.argv[2])
+client.connect("127.0.0.1", int(sys.argv[3]))
+child = os.fork()
+if child == 0:
+    try:
+        client.start()
+    except RuntimeError as error:
+        print(error)
+    sys.exit(0)
+print("child ended", ended(child))
+with client:
+    print(done.wait(TIMEOUT))
+"""
+
+
+def test_an_engine_that_has_begun_to_connect_stays_the_parents(backend: str, serve: Serve) -> None:
+    server = serve(Witness(echo=True))
+    assert run(CONNECTS_BEFORE, backend, server.address[1]) == [
+        "this engine has stopped; make a new one", "child ended 0", "echo", "True"
+    ]
