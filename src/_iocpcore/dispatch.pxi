@@ -56,13 +56,21 @@ cdef void log_exception(str text, tuple arguments) noexcept:
     _log.exception(text, *arguments)
 
 
+cdef inline bint is_disowned(Engine engine) noexcept:
+    """A handler has forked, and this is the child: nothing more is called here or changed, since the engine is the parent's, and
+    threads that are not here may have held its locks. (An engine that stops has STOPPED only after its workers.)"""
+    return engine.life == STOPPED
+
+
 cdef void handler_failed(Engine engine, Worker *w, Session s, str name):
-    if failed(engine, w, "%s failed for %r", (name, s)):
+    if failed(engine, w, "%s failed for %r", (name, s)) and not is_disowned(engine):
         cut(&s.c, HANDLER_ERROR, 0, ENDING)
 
 
 cdef void after_packet(Engine engine, Worker *w, Session s) except *:
     """The session is not logged in yet: does it count as logged in now?"""
+    if is_disowned(engine):
+        return
     if engine.logged_in is None or PyObject_IsTrue(engine.logged_in(s)):
         s.c.logged_in = 1
 
@@ -90,7 +98,7 @@ cdef void call_packets(Engine engine, Worker *w, Event *e):
                 if not c.logged_in:
                     after_packet(engine, w, s)
         else:
-            while at < end and c.state == OPEN:
+            while at < end and c.state == OPEN and not is_disowned(engine):
                 size = <size_t>packet_size(rules, at)
                 counter_own(&w.callbacks, 1)
                 call2(function, self, s, PyBytes_FromStringAndSize(at, size))
@@ -99,7 +107,8 @@ cdef void call_packets(Engine engine, Worker *w, Event *e):
                     after_packet(engine, w, s)
     except BaseException:
         handler_failed(engine, w, s, "on_packets" if engine.batch_packets else "on_packet")
-    if e.after != NO_REASON and c.state == OPEN:    # whoever has closed it reads no more, and what was sent before still leaves
+    # Whoever has closed it reads no more, and what was sent before still leaves.
+    if e.after != NO_REASON and c.state == OPEN and not is_disowned(engine):
         cut(c, e.after, 0, ENDING)
 
 
@@ -204,6 +213,8 @@ cdef void call_fired(Engine engine, Worker *w):
                 t.fn(*t.args)
             except BaseException:
                 failed(engine, w, "a timer's function failed: %r", (t.fn,))
+            if is_disowned(engine):
+                return
         if counter_get(&t.ended):
             t.fn = None
             t.args = None
@@ -255,13 +266,17 @@ cdef void dispatch(Engine engine, Worker *w) noexcept:
             call_connect(engine, w, <Session>e.connection.session)
         else:
             ended(engine, w, e.connection)
+        if is_disowned(engine):
+            return
     if w.has_fired:
         call_fired(engine, w)
     if w.has_calls:
         call_posted(engine, w)
-    if w.must_stop:
+    if w.must_stop and not is_disowned(engine):
         w.must_stop = False
         stop_step(engine, w)
+    if is_disowned(engine):
+        return
     if w.reaped != NULL:
         reap_sessions(engine, w)
     w.must_look = False

@@ -63,6 +63,8 @@ cdef void stop_step(Engine engine, Worker *w):
             engine.handler.on_stop(engine)
         except BaseException:
             failed(engine, w, "on_stop failed", ())
+        if is_disowned(engine):
+            return
         counter_set(&core.stop_deadline, port_now() + counter_get(&core.flush_time))
         end_all(core, FLUSHING)
     elif counter_get(&core.stopping) == 2 and port_now() >= counter_get(&core.stop_deadline):

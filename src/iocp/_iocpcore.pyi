@@ -103,8 +103,9 @@ class Engine:
     otherwise a method may be called on any thread.
 
     An engine that runs, or has begun to connect, is of one process: in a child of `os.fork()` it has stopped, and what it owns is left
-    to the parent (fork(2)). A child may make engines of its own, and start those that the parent had only made, as the parent may: each
-    process has then an engine of its own, with the calls and timers that were waiting at the fork.
+    to the parent (fork(2)); if a handler forks, none is called in the child after it. A child may make engines of its own, and start
+    those that the parent had only made, as the parent may: each process has then an engine of its own, with the calls and timers that
+    were waiting at the fork.
     """
 
     @property

@@ -266,3 +266,82 @@ def test_an_engine_that_has_begun_to_connect_stays_the_parents(backend: str, ser
     assert run(CONNECTS_BEFORE, backend, server.address[1]) == [
         "this engine has stopped; make a new one", "child ended 0", "echo", "True"
     ]
+
+
+IN_A_HANDLER = """
+import time
+
+backend, way = sys.argv[2:]
+FORKS = {"timer": "timer 0", "raise": "packet"}.get(way, way)
+
+class Forks(iocp.Handler):
+    child = connected = packets = 0
+    has_forked = False
+    seen = []
+
+    def on_start(self, server):
+        self.peers = [socket.create_connection(server.address) for _ in range(3)]
+
+    def on_connect(self, session):
+        self.connected += 1
+        self.called("connect")
+        if self.connected == 3:
+            session.engine.post(self.hold, session.engine)
+
+    def hold(self, server):
+        \"\"\"All that follows comes in one batch.\"\"\"
+        for peer in self.peers[:2]:
+            peer.sendall(b"\\2x\\2y")
+        self.peers[2].close()
+        self.peers.append(socket.create_connection(server.address))
+        due = time.monotonic() + 0.005
+        for number in range(3):
+            server.call_later(0, self.called, f"timer {number}")
+        server.call_every(0.001, self.called, "tick")
+        while time.monotonic() < due:
+            pass
+
+    def logged_in(self, session):
+        self.called("logged in")
+        return False
+
+    def on_disconnect(self, session, reason):
+        self.called("disconnect")
+
+    def called(self, what):
+        self.seen.append(what)
+        if os.getpid() != parent:
+            print("child", what)
+        if what == FORKS and not self.has_forked:
+            self.has_forked = True
+            self.child = os.fork()
+            if self.child:
+                print("child ended", ended(self.child))
+            elif way == "raise":
+                raise LookupError("in the child")
+        if {"connect", "disconnect", "timer 2"} <= {*self.seen} and self.connected == 4 and self.packets == 4:
+            server.request_stop()
+
+if way == "packets":
+    def on_packets(self, session, packets):
+        self.packets += len(packets)
+        self.called("packets")
+    Forks.on_packets = on_packets
+else:
+    def on_packet(self, session, packet):
+        self.packets += 1
+        self.called("packet")
+    Forks.on_packet = on_packet
+
+parent = os.getpid()
+handler = Forks()
+server = iocp.Server(handler, workers=1, backend=backend)
+server.run()
+print("parent" if os.getpid() == parent else "child", "returned")
+"""
+
+
+@pytest.mark.parametrize("way", ["connect", "packet", "packets", "timer", "raise"])
+def test_a_handler_that_forks_is_the_last_that_is_called_in_the_child(backend: str, way: str) -> None:
+    said = [line for line in run(IN_A_HANDLER, backend, way) if line.startswith(("child", "parent"))]
+    assert said == ["child returned", "child ended 0", "parent returned"]
