@@ -58,7 +58,7 @@ cdef void receive_nothing(Worker *w, Connection *c, int got, int error) noexcept
         return              # an edge without bytes behind it: the next receive is armed
     spin_lock(&c.lock)
     if c.state == FINISHING:
-        begin_end(c, c.reason, 0, ENDING)
+        begin_end(c, CLOSED, 0, ENDING)
     elif got == 0:
         begin_end(c, PEER_CLOSED, 0, FLUSHING)
     else:
@@ -162,7 +162,7 @@ cdef void receive_completed(Worker *w, Connection *c, int error) noexcept nogil:
     read = c.state == OPEN or c.state == FINISHING
     if read and error:
         if c.state == FINISHING:
-            begin_end(c, c.reason, 0, ENDING)
+            begin_end(c, CLOSED, 0, ENDING)
         else:
             fail(c, error)
         read = False

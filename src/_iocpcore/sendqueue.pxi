@@ -38,6 +38,10 @@ cdef bint begin_end(Connection *c, int reason, int error, int state) noexcept no
         c.error = error
     elif c.state == FLUSHING and is_abuse(reason) and not c.told:
         c.reason = <uint8_t>reason
+    # Not from the reason that was told: a session that the program closed may be cut while it flushes, and one closed with the reason
+    # of a guard flushes like any other.
+    if state == ENDING and is_abuse(reason):
+        c.reset = 1
     c.state = <uint8_t>state
     return True
 

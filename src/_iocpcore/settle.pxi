@@ -224,7 +224,7 @@ cdef void discard_input(Connection *c) noexcept nogil:
 # The socket has no operation outstanding: give back all that the connection holds. Only who moved it to GONE calls this.
 cdef void forget_connection(Worker *w, Connection *c) noexcept nogil:
     cdef Core *core = c.core
-    if is_abuse(c.reason):
+    if c.reset:
         port_reset_on_close(c.socket)
     else:
         discard_input(c)

@@ -136,6 +136,7 @@ ctypedef struct Connection:
     uint8_t paused          # not read from, since its output waits
     uint8_t told            # on_disconnect was called, or never needs to be
     uint8_t cancelled       # CancelIoEx was called
+    uint8_t reset           # cut for abuse: closing it resets the connection, whatever its reason says
     uint8_t forgotten       # socket closed, all given back but the object
     uint8_t reaped          # its last reference is being given up
     uint8_t outgoing

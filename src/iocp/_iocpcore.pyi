@@ -52,7 +52,7 @@ class Session:
         and sent as they are: `Framing.pack` makes a packet of a body. Raises TypeError for what is no contiguous buffer.
         """
     def close(self, reason: Reason = ...) -> None:
-        """End the session after what is queued has been sent; it counts as `reason` (default CLOSED).
+        """End the session after what is queued has been sent, whatever the reason; it counts as `reason` (default CLOSED).
 
         `on_disconnect` follows at once; what is queued leaves meanwhile, for as long as the peer takes it
         (`Limits.send_timeout`). On any thread; only the first of several calls counts. Raises ValueError for what is no Reason.

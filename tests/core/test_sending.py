@@ -14,6 +14,9 @@ from peer import Echo, Peer, Recorder, each_worker_count, pack, serve, threads
 # without a pattern that would hide a part that is missing or in the wrong place.
 MUCH = random.Random(1).randbytes(16 << 20)
 
+# What it does keep, but the buffer of a peer that has a small one does not.
+FITS = 32 * 1024
+
 WIDE = Framing(4, max_size=2 << 20)
 
 
@@ -158,6 +161,38 @@ def test_a_peer_that_takes_nothing_for_the_send_timeout_is_cut(backend, workers,
         assert handler.reasons == {session.id: Reason.SLOW_RECEIVER}
         healthy.echo(pack(b"unharmed"))
         handler.wait_until(lambda: server.stats().buffers_in_use == 0)
+
+
+@each_worker_count
+def test_a_closed_session_whose_peer_takes_nothing_is_reset_in_the_end(backend, workers, balanced):
+    """So that the system does not keep for minutes what nobody reads, of a session that counts no more."""
+    handler = Recorder()
+    server = serve(balanced, handler, backend, workers, limits=Limits(queued_bytes=None, send_timeout=0.5))
+    with Peer(server.address, receive_buffer=4096) as peer:
+        session = handler.session_of(peer)
+        session.send(MUCH)
+        session.close()
+        handler.wait_until(lambda: server.stats().sessions == 0)
+        assert server.stats().ended == {Reason.CLOSED: 1}
+        with pytest.raises(ConnectionError):
+            peer.receive_all()
+
+
+@pytest.mark.parametrize("finishes", [False, True])
+def test_what_is_queued_leaves_whatever_reason_the_session_is_closed_with(backend, finishes, balanced):
+    handler = Recorder()
+    server = serve(balanced, handler, backend)
+    packet = MUCH[:FITS]
+    with Peer(server.address, receive_buffer=4096) as peer:
+        session = handler.session_of(peer)
+        session.send(packet)
+        session.close(Reason.IDLE_TIMEOUT)
+        assert handler.reason_of(session) == Reason.IDLE_TIMEOUT
+        if finishes:
+            peer.finish()
+        # The peer reads no sooner: the system has it all, and most of it is still on this side.
+        handler.wait_until(lambda: server.stats().sessions == 0)
+        assert peer.receive_all() == packet
 
 
 @pytest.mark.parametrize("size", [50_000, len(MUCH)])
