@@ -216,7 +216,7 @@ cdef class Engine:
             self.set_runner(_threading.current_thread())    # where stop() only asks
             self.handler.on_start(self)
         except BaseException:
-            abandon(self, ABANDON_TIME)
+            abandon(self, _time.monotonic() + ABANDON_TIME, ABANDON_TIME)
             raise
         if self.life == STOPPED:
             raise RuntimeError("a forked child cannot go on with its parent's engine")
@@ -234,7 +234,7 @@ cdef class Engine:
                     thread.join()
                 self.threads = []
                 self.gate_is_closed = False
-                abandon(self, ABANDON_TIME)
+                abandon(self, _time.monotonic() + ABANDON_TIME, ABANDON_TIME)
                 raise
             # Before the workers go: if on_start asked to stop, they would leave before there is anything to accept with.
             self.begin()
@@ -284,13 +284,10 @@ cdef class Engine:
 
     def stop(self, timeout=5.0):
         cdef double seconds = nanoseconds_of(timeout, "timeout") / 1e9
-        cdef double deadline
+        cdef double deadline = _time.monotonic() + seconds
         cdef bint on_worker = on_worker_of(self.core)
-        if not on_worker:       # there the lock may be held by whoever waits for the workers
-            with self.starting:
-                if self.life == NEW:
-                    abandon(self, seconds)
-                    return
+        if not on_worker and stop_unstarted(self, deadline, seconds):   # on a worker: the lock's holder may wait for it
+            return
         if self.life == STOPPED:
             return
         counter_set(&self.core.flush_time, <int64_t>(min(seconds / 2, FLUSH_SECONDS) * 1e9))
@@ -299,7 +296,6 @@ cdef class Engine:
         runs_in = self.runner()
         if on_worker or current is runs_in or current in self.threads:      # in a handler, in on_start, or in a handler of another engine that runs in one of ours
             return
-        deadline = _time.monotonic() + seconds
         if runs_in is not None:
             while self.life == RUNNING and _time.monotonic() < deadline:
                 _time.sleep(0.005)

@@ -98,13 +98,33 @@ cdef void quit_if_done(Engine engine) noexcept:
         counter_set(&core.quit_posted, 0)       # no memory: the stop's next step tries again
 
 
+cdef double left_until(double deadline):
+    """Seconds, no more than Python's locks can wait."""
+    return min(max(0.0, deadline - _time.monotonic()), _threading.TIMEOUT_MAX)
+
+
+cdef bint stop_unstarted(Engine engine, double deadline, double seconds) except -1:
+    """Whether it was never started; then it is stopped now. A start that is under way holds the lock for as long as on_start runs."""
+    lock = engine.starting
+    if not lock.acquire(True, left_until(deadline)):
+        engine.request_stop()
+        raise TimeoutError(f"the engine did not stop within {seconds} s: its start, or another thread's stop before it, is not over yet")
+    try:
+        if engine.life != NEW:
+            return False
+        abandon(engine, deadline, seconds)
+        return True
+    finally:
+        lock.release()
+
+
 cdef join_workers(Engine engine, double deadline, double seconds):
     """Wait for their ends until `deadline`, which is `seconds` after the stop was asked for."""
     # One at a time: below 3.13 a Thread's join() fails an assertion when two are in it as the thread ends (so does is_alive()).
-    if engine.joining.acquire(True, min(max(0.0, deadline - _time.monotonic()), _threading.TIMEOUT_MAX)):
+    if engine.joining.acquire(True, left_until(deadline)):
         try:
             for thread in engine.threads:
-                thread.join(min(max(0.0, deadline - _time.monotonic()), _threading.TIMEOUT_MAX))
+                thread.join(left_until(deadline))
             stuck = [thread.name for thread in engine.threads if thread.is_alive()]
         finally:
             engine.joining.release()
@@ -126,11 +146,10 @@ cdef finish(Engine engine):
         _engines.discard(engine)
 
 
-cdef abandon(Engine engine, double seconds):
-    """It will never start: let go of all that waits for a worker. Raises TimeoutError if a handler still runs after `seconds`; then
-    stop() may be called again."""
+cdef abandon(Engine engine, double deadline, double seconds):
+    """It will never start: let go of all that waits for a worker. Raises TimeoutError if a handler still runs at `deadline`, which is
+    `seconds` after the stop was asked for; then stop() may be called again."""
     cdef Core *core = engine.core
-    cdef double deadline = _time.monotonic() + seconds
     engine.asked.set()
     # `stopping` is past on_stop, since nothing was started, and past its deadline. Set before the sessions are counted: a
     # connect() on another thread counts its own first and looks at this afterwards, so that one of the two sees the other.

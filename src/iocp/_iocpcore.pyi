@@ -147,7 +147,8 @@ class Engine:
         """Stop: accept no more, send what is queued, cut the rest, join the workers; bounded by `timeout` seconds.
 
         What is queued has half of that, 2 seconds at most, to leave. On any thread except inside a callback, where it only asks (see
-        `request_stop`). More than once. Raises TimeoutError if a handler still runs after `timeout`.
+        `request_stop`). More than once. Raises TimeoutError if a handler, or `on_start` on another thread, still runs after `timeout`; it
+        was asked to stop then.
         """
     def request_stop(self) -> None:
         """Ask the engine to stop and return at once. On any thread, in callbacks, in signal handlers."""
