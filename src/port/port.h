@@ -135,8 +135,9 @@ void port_name_thread(const char *name);
 
 /* Route Ctrl-C, Ctrl-Break and the closing of the console (Windows), SIGINT and SIGTERM (Linux) to a packet with `key` and no
  * OVERLAPPED, or stop doing so (port NULL). One port of a process at a time. With `passes_on`, and always on Linux, the handlers
- * installed before are called too: on Linux before the packet, on Windows after it. Without, on Windows, the packet is all that
- * becomes of it, and a second Ctrl-C or Ctrl-Break ends the process, since nothing else could end a callback that never returns. */
+ * installed before are called too: on Linux before the packet, on Windows after it; a signal that has none on Linux is left
+ * alone, whether it ends the process or is ignored. Without, on Windows, the packet is all that becomes of it, and a second Ctrl-C
+ * or Ctrl-Break ends the process, since nothing else could end a callback that never returns. */
 void port_route_console(HANDLE port, ULONG_PTR key, int passes_on);
 
 /* Whether some port has them. */

@@ -255,7 +255,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
     /* Python's first: who dequeues the packet asks Python what has come. */
     if (old->sa_flags & SA_SIGINFO)
         old->sa_sigaction(number, info, context);
-    else if (old->sa_handler != SIG_DFL && old->sa_handler != SIG_IGN)
+    else
         old->sa_handler(number);
     atomic_fetch_add(&inside, 1);
     port = atomic_load(&routed);
@@ -265,29 +265,44 @@ static void on_signal(int number, siginfo_t *info, void *context)
     errno = error;
 }
 
+/* A signal that nobody handles keeps its effect: it ends the process, or is ignored. Ours in its place would swallow it. */
+static void go_in_front(void)
+{
+    for (int i = 0; i < 2; i++) {
+        struct sigaction now, ours = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+        sigemptyset(&ours.sa_mask);
+        if (sigaction(routed_signals[i], NULL, &now) < 0 || now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN)
+            continue;
+        if (now.sa_sigaction == on_signal)
+            continue; /* somebody who had it from us has put it back */
+        before[i] = now;
+        sigaction(routed_signals[i], &ours, NULL);
+    }
+}
+
+static void step_back(void)
+{
+    for (int i = 0; i < 2; i++) {
+        struct sigaction now;
+        if (sigaction(routed_signals[i], NULL, &now) == 0 && now.sa_sigaction == on_signal)
+            sigaction(routed_signals[i], &before[i], NULL); /* unless it was left alone, or somebody took our place meanwhile */
+    }
+}
+
 void port_route_console(HANDLE handle, ULONG_PTR key, int passes_on)
 {
     struct port *port = handle;
+    int was_routed = atomic_load(&routed) != NULL;
 
     (void)passes_on;
 
     if (port)
         port->routed_key = key;
-    if (port && !atomic_load(&routed)) {
-        for (int i = 0; i < 2; i++) {
-            struct sigaction ours = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-            sigemptyset(&ours.sa_mask);
-            sigaction(routed_signals[i], &ours, &before[i]);
-        }
-    }
-    if (!port && atomic_load(&routed)) {
-        for (int i = 0; i < 2; i++) {
-            struct sigaction now;
-            if (sigaction(routed_signals[i], NULL, &now) == 0 && now.sa_sigaction == on_signal)
-                sigaction(routed_signals[i], &before[i], NULL); /* unless somebody else took our place meanwhile */
-        }
-    }
+    if (!port && was_routed)
+        step_back();
     atomic_store(&routed, port);
+    if (port && !was_routed)
+        go_in_front();
     while (!port && atomic_load(&inside))
         sched_yield(); /* the port may be closed once this returns */
 }

@@ -91,3 +91,8 @@ class Child:
         for stream in (self.process.stdin, self.process.stdout):
             if stream:
                 stream.close()
+
+
+def started(child: Child) -> int:
+    """The port of a child's server, once it has said that it listens there."""
+    return int(child.line("listening").split()[1])

@@ -192,6 +192,11 @@ void signal_ends_a_wait(void)
     skip_test("Windows has no signals; port_route_console posts to the port instead");
 }
 
+void only_signals_with_a_handler_are_posted(void)
+{
+    skip_test("Windows has no signals; its console's events are tested above");
+}
+
 #else
 
 #include <pthread.h>
@@ -249,6 +254,42 @@ void signal_ends_a_wait(void)
         gate_unmake(&job.woken);
     }
     CHECK(signals >= 2);
+    close_port();
+}
+
+static void handle(int number, void (*handler)(int))
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = handler;
+    CHECK_EQUAL(sigaction(number, &action, NULL), 0);
+}
+
+static void check_handler(int number, void (*expected)(int))
+{
+    struct sigaction now;
+    CHECK_EQUAL(sigaction(number, NULL, &now), 0);
+    CHECK(now.sa_handler == expected);
+}
+
+void only_signals_with_a_handler_are_posted(void)
+{
+    struct packet packet;
+
+    handle(SIGINT, count_signal);
+    handle(SIGTERM, SIG_DFL);
+    open_port(1);
+    port_route_console(the_port, 0xC0, 1);
+    check_handler(SIGTERM, SIG_DFL);
+    counter_add(&posts_in_flight, 1); /* the handler's */
+    CHECK_EQUAL(raise(SIGINT), 0);
+    CHECK_EQUAL(dequeue(&packet, 1, (DWORD)deadline_milliseconds()), 1);
+    CHECK(packet.operation == NULL && packet.key == 0xC0);
+    CHECK_EQUAL(signals, 1);
+    handle(SIGTERM, SIG_IGN); /* somebody else's, which is to stay */
+    port_route_console(NULL, 0, 0);
+    check_handler(SIGINT, count_signal);
+    check_handler(SIGTERM, SIG_IGN);
     close_port();
 }
 
