@@ -39,21 +39,32 @@ cdef object call2(PyObject *function, PyObject *self, object a, object b):
     return call_bound2(function, a, b)
 
 
-cdef bint failed(Engine engine, Worker *w, str text, tuple arguments) noexcept:
-    """Called in an except block: log and count what a handler raised. False: it was Ctrl-C, which ends run()."""
-    error = _sys.exc_info()[1]
-    if isinstance(error, KeyboardInterrupt) and engine.runner() is not None:
-        engine.interrupted = error
-        engine.request_stop()
+# Signal handlers run wherever this thread happens to be: in its wait or in the middle of a callback that has nothing to do with them.
+cdef bint ends_run(Engine engine, object error):
+    """Whether `error` is to end the run() that this thread is in: Ctrl-C or sys.exit(). Then it does."""
+    if not isinstance(error, (KeyboardInterrupt, SystemExit)) or engine.runner() is not _threading.current_thread():
         return False
-    counter_own(&w.handler_errors, 1)
-    log_exception(text, arguments)
+    engine.interrupted = error
+    engine.request_stop()
     return True
 
 
-cdef void log_exception(str text, tuple arguments) noexcept:
+cdef bint failed(Engine engine, Worker *w, str text, tuple arguments) noexcept:
+    """Called in an except block: log and count what a handler raised. False: it ends run(), and is nobody's failure."""
+    if ends_run(engine, _sys.exc_info()[1]):
+        return False
+    counter_own(&w.handler_errors, 1)
+    log_exception(engine, text, arguments)
+    return True
+
+
+cdef void log_exception(Engine engine, str text, tuple arguments) noexcept:
     """`noexcept`: what a filter, a handler of logging or a __repr__ of the program's raises goes to sys.unraisablehook."""
-    _log.exception(text, *arguments)
+    try:
+        _log.exception(text, *arguments)
+    except BaseException as error:
+        if not ends_run(engine, error):
+            raise
 
 
 cdef inline bint is_disowned(Engine engine) noexcept:

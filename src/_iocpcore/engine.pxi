@@ -57,7 +57,7 @@ cdef class Engine:
     cdef object gate            # an Event: all threads are there, or will not come
     cdef bint gate_is_closed
     cdef object runs_in         # the thread that is inside run()
-    cdef object interrupted     # the KeyboardInterrupt that ended it, or the port's error
+    cdef object interrupted     # the KeyboardInterrupt or SystemExit that ended it, or the port's error
     cdef bint routed            # the console's signals go to its port
     cdef bint inherited         # its port was made before a fork, in the parent
     cdef object crowd           # its Crowd, if it is a load generator

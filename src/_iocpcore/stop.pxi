@@ -22,7 +22,7 @@ cdef void run_worker(Engine engine, Worker *w):
             w.signal_came = False
             try:
                 PyErr_CheckSignals()
-            except BaseException as error:  # KeyboardInterrupt, where nobody installed another handler
+            except BaseException as error:  # KeyboardInterrupt, or what a signal handler of the program's raises
                 engine.interrupted = error
                 engine.request_stop()
             else:

@@ -140,8 +140,12 @@ class Engine:
     def run(self) -> None:
         """Run with the calling thread as the only worker until `stop()` (the lecture's single-thread mode).
 
-        Raises RuntimeError unless `workers=1`; what `start` raises; KeyboardInterrupt after a clean stop, if Ctrl-C came and no
-        signal handler took it; OSError if the completion port fails, which should never happen.
+        Signals keep the effect that the program gave them (`iocp.run` is what stops on SIGTERM): their handlers run at once, in the
+        middle of a callback too, and one that has none ends the process. KeyboardInterrupt and SystemExit, from a signal
+        handler or a callback, end the run.
+
+        Raises RuntimeError unless `workers=1`; what `start` raises; after a clean stop, the KeyboardInterrupt or SystemExit that ended it;
+        OSError if the completion port fails, which should never happen.
         """
     def stop(self, timeout: float = 5.0) -> None:
         """Stop: accept no more, send what is queued, cut the rest, join the workers; bounded by `timeout` seconds.

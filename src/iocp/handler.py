@@ -14,7 +14,8 @@ class Handler:
 
     All of them run on the server's worker threads, by default never two at the same time, so that they need no
     locks, on free-threaded Python neither; with `concurrent=True` two sessions' callbacks may overlap, those of one session never do. An exception in
-    one of them is logged with its traceback, counted, and cuts that session only (`Reason.HANDLER_ERROR`).
+    one of them is logged with its traceback, counted, and cuts that session only (`Reason.HANDLER_ERROR`); KeyboardInterrupt and
+    SystemExit end a `Server.run()`.
     A callback that blocks holds up the others: hand slow work to a thread and come back with `server.post()`.
 
     Instead of `on_packet` a subclass may define `on_packets(self, session, packets)`, which gets the list of all

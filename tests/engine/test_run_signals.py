@@ -8,21 +8,35 @@ import sys
 
 import pytest
 
+import iocp
 from child_process import Child, started
-from witness import TIMEOUT, packet, read_exactly
+from witness import TIMEOUT, Witness, packet, read_exactly
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals that another process can send but Ctrl-C")
 
 SERVE = """
-import signal, sys
+import logging, os, signal, sys
 import iocp
 
 class Talks(iocp.Handler):
     def on_packet(self, session, packet):
+        if packet == b"\\5busy":
+            print("in the handler")
+            while True:
+                pass
+        elif packet == b"\\4log":
+            raise ValueError("to be logged")
         session.send(packet)
 
     def on_disconnect(self, session, reason):
         print("ended", reason.name)
+
+class Interrupted(logging.Handler):
+    def emit(self, record):
+        os.kill(os.getpid(), signal.SIGTERM)
+        # The signal's handler runs here, as soon as Python looks for it.
+        while True:
+            pass
 
 server = iocp.Server(Talks(), "127.0.0.1", 0, workers=1, backend=sys.argv[1])
 """
@@ -36,6 +50,7 @@ finally:
     print("over", server.running, server.stats().ops_in_flight)
 """
 
+LEAVE = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))"
 STOP = "lambda *_: server.request_stop()"
 
 
@@ -97,3 +112,41 @@ def test_after_the_run_signals_mean_what_they_meant_before(backend: str) -> None
     with Child(SERVE + AFTERWARDS, backend) as child:
         assert child.finish() == -signal.SIGTERM
         assert child.output == ["interrupted"]
+
+
+@posix
+@pytest.mark.parametrize("place", ["the wait", "a handler", "the log"])
+def test_a_signal_handler_that_exits_ends_the_run_wherever_it_comes(backend: str, place: str) -> None:
+    log = "\nlogging.getLogger('iocp').addHandler(Interrupted())" if place == "the log" else ""
+    with Child(SERVE + LEAVE + log + RUN, backend) as child:
+        with socket.create_connection(("127.0.0.1", started(child)), timeout=TIMEOUT) as peer:
+            if place == "a handler":
+                peer.sendall(packet("busy"))
+                child.line("in the handler")
+            elif place == "the log":
+                peer.sendall(packet("log"))
+            if place != "the log":
+                child.process.send_signal(signal.SIGTERM)
+            assert child.finish() == 7
+        assert child.output[-1] == "over False 0"
+        if place == "a handler":    # and not with HANDLER_ERROR: the session has nothing to do with it
+            assert child.output[-2] == "ended SERVER_STOPPED"
+
+
+def test_a_callback_that_exits_ends_the_run_after_a_clean_stop(backend: str) -> None:
+    with Child(SERVE + "server.post(sys.exit, 3)" + RUN, backend) as child:
+        assert child.finish() == 3
+        assert child.output[-1] == "over False 0"
+
+
+def test_an_exit_goes_through_the_run_inside_a_callback_of_another_run(backend: str, balanced: list[iocp.Engine]) -> None:
+    inner = iocp.Client(Witness(), backend=backend, workers=1)
+    outer = iocp.Client(Witness(), backend=backend, workers=1)
+    balanced += [inner, outer]
+    outer.post(inner.run)
+    inner.post(sys.exit, 3)
+    for engine in (inner, outer):
+        engine.call_later(TIMEOUT, engine.request_stop)     # should it end nothing
+    with pytest.raises(SystemExit):
+        outer.run()
+    assert not inner.running and not outer.running
