@@ -2,6 +2,9 @@
 
 cdef enum:
     ADDRESS_SLOTS = 4096
+    # A peer that may have spoken in time: nanoseconds until the next look, and how many more it gets.
+    LOOK_AGAIN = 100000000
+    MOST_LOOKS = 8
 
 
 cdef inline bint is_loopback(const uint8_t *address, int family) noexcept nogil:
@@ -160,6 +163,20 @@ cdef int guard_verdict(Connection *c, int64_t now) noexcept nogil:
         if rules.idle_timeout and now >= c.last_packet + rules.idle_timeout:
             return IDLE_TIMEOUT
     return NO_REASON
+
+
+# Whether the peer may have kept the limit that seems to be over, by a packet that its worker has not come to: one of its
+# batch whose turn has not come while an earlier handler takes its time, or bytes that nobody has received yet. That worker may take as
+# long as it likes, but a peer whose bytes make no packet, or never the login, is not waited for: each time somebody has seen to
+# the connection counts. Who is paused does not read what we send, and is not read from. With the lock held.
+cdef bint may_have_spoken(Connection *c) noexcept nogil:
+    cdef unsigned long unread = 0
+    if c.owner == NULL and (not c.receiving or ioctlsocket(c.socket, FIONREAD, &unread) != 0 or unread == 0):
+        return False
+    if c.seen_to:
+        c.seen_to = 0
+        c.overdue += 1
+    return c.overdue <= MOST_LOOKS
 
 
 # See to it that the guard looks when it has to. With the connection's lock held; a guard that looks too early looks again.

@@ -67,6 +67,8 @@ cdef extern from "port.h" nogil:
     int WSARecv(SOCKET s, WSABUF *buffers, DWORD count, DWORD *received, DWORD *flags, OVERLAPPED *overlapped, void *routine)
     int WSASend(SOCKET s, WSABUF *buffers, DWORD count, DWORD *sent, DWORD flags, OVERLAPPED *overlapped, void *routine)
     BOOL CancelIoEx(HANDLE file, OVERLAPPED *overlapped)
+    int ioctlsocket(SOCKET s, long command, unsigned long *argument)
+    long FIONREAD
     int closesocket(SOCKET s)
     int recv(SOCKET s, char *buffer, int size, int flags)
 

@@ -134,6 +134,7 @@ cdef void settle(Worker *w, Connection *c, bint owned, bint listed) noexcept nog
     spin_lock(&c.lock)
     if owned:
         c.owner = NULL
+        c.seen_to = 1
     if listed:
         c.scheduled = 0
     settle_locked(w, c)
@@ -258,10 +259,15 @@ cdef void guard_fired(Worker *w, Connection *c) noexcept nogil:
         spin_unlock(&c.lock)
         return
     verdict = guard_verdict(c, w.now)
+    if (verdict == LOGIN_TIMEOUT or verdict == IDLE_TIMEOUT) and may_have_spoken(c):
+        timer_start(c.core, &c.timer, due_in(c.core, w.now, LOOK_AGAIN), True)
+        spin_unlock(&c.lock)
+        return
     if verdict != NO_REASON:
         begin_end(c, verdict, 0, ENDING)
         settle_locked(w, c)
         return
+    c.overdue = 0
     guard_arm(c)
     spin_unlock(&c.lock)
 

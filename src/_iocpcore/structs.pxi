@@ -140,6 +140,8 @@ ctypedef struct Connection:
     uint8_t forgotten       # socket closed, all given back but the object
     uint8_t reaped          # its last reference is being given up
     uint8_t outgoing
+    uint8_t seen_to         # its handlers are done, or a receive that brought none of them anything; the guard clears it ...
+    uint8_t overdue         # ... and counts here how often it was, since a limit that only a packet keeps is over
     uint8_t skips           # FILE_SKIP_COMPLETION_PORT_ON_SUCCESS is set and confirmed: what succeeds at once posts no packet
     flag_t logged_in
     flag_t introduced       # on_connect was called

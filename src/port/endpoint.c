@@ -104,6 +104,16 @@ int port_recv(SOCKET s, char *buffer, int size, int flags)
     return (int)got;
 }
 
+int ioctlsocket(SOCKET s, long command, unsigned long *argument)
+{
+    int value = (int)*argument; /* as Linux has it, for FIONREAD and FIONBIO */
+
+    if (ioctl(endpoint_of(s)->fd, (unsigned long)command, &value) < 0)
+        return fail(errno);
+    *argument = (unsigned long)value;
+    return 0;
+}
+
 /* Take the waiting receive off and carry it out. With the lock held. */
 static void finish_receive(struct endpoint *e)
 {

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdint.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 typedef int BOOL;
@@ -83,6 +84,7 @@ BOOL ConnectEx(SOCKET s, const struct sockaddr *address, int length, void *data,
 int WSARecv(SOCKET s, LPWSABUF buffers, DWORD count, LPDWORD received, LPDWORD flags, LPOVERLAPPED overlapped, void *routine);
 int WSASend(SOCKET s, LPWSABUF buffers, DWORD count, LPDWORD sent, DWORD flags, LPOVERLAPPED overlapped, void *routine);
 BOOL CancelIoEx(HANDLE file, LPOVERLAPPED overlapped);
+int ioctlsocket(SOCKET s, long command, unsigned long *argument);
 int closesocket(SOCKET s);
 
 /* libc's recv takes a descriptor. The port's own files, which need both, define PORT_INSIDE. */

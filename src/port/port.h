@@ -19,6 +19,7 @@
  *     while it waits. recv() then takes the bytes without blocking. At most one WSARecv may be outstanding per socket.
  *     recv() belongs to the thread that dequeued the completion, until it has called WSARecv again. It may still find nothing
  *     (port_is_would_block): after a recv() that filled its buffer to the last byte, the next receive completes at once.
+ *     ioctlsocket() with FIONREAD tells any thread how many bytes lie there, also behind a completion nobody has dequeued.
  *  5. WSASend with several WSABUF sends them in order and completes when the system has taken all of them or failed; it is
  *     never interleaved with another one on the same socket. At most port_sends_in_flight() may be outstanding; the caller counts.
  *  6. CancelIoEx asks for an operation (or, with NULL, all operations of the socket) to end soon, with

@@ -9,7 +9,7 @@ from dataclasses import fields
 import pytest
 
 import iocp
-from iocp import Limits, Reason
+from iocp import Framing, Limits, Reason
 from peer import Echo, Peer, Recorder, Steady, each_worker_count, pack, serve, threads
 
 
@@ -258,6 +258,60 @@ def test_what_the_server_sends_does_not_count_as_life(backend, balanced):
         session = handler.session_of(peer)
         assert handler.reason_of(session) == Reason.IDLE_TIMEOUT
         assert session.error is None
+
+
+@each_worker_count
+@pytest.mark.parametrize("limit", ["idle_timeout", "login_timeout"])
+def test_bytes_that_never_make_a_packet_are_no_life(backend, workers, limit, balanced):
+    handler = Login()
+    server = serve(balanced, handler, backend, workers, framing=Framing(2), limits=Limits(**{limit: 0.3}))
+    with Peer(server.address) as peer:
+        session = handler.session_of(peer)
+        peer.send(Framing(2).pack(bytes(60_000))[:2])
+        dripped = 0
+        while session.id not in handler.reasons:
+            try:
+                peer.send(b"x")
+            except ConnectionError:
+                pass
+            dripped += 1
+            with handler.changed:
+                handler.changed.wait(0.001)
+        assert handler.reasons == {session.id: Reason[limit.upper()]}
+        assert dripped < 59_000
+
+
+@each_worker_count
+def test_words_without_end_are_no_login(backend, workers, balanced):
+    """There is always another packet of it in the hands of a worker, or on its way there."""
+    handler = Login()
+    server = serve(balanced, handler, backend, workers, limits=Limits(login_timeout=0.3, packets_per_second=None))
+    with Peer(server.address) as peer:
+        session = handler.session_of(peer)
+        while session.id not in handler.reasons:
+            try:
+                peer.send_what_fits(1000 * pack(b"words, no login"))
+            except ConnectionError:
+                break
+            with handler.changed:
+                handler.changed.wait(0.001)
+        assert handler.reason_of(session) == Reason.LOGIN_TIMEOUT
+
+
+@each_worker_count
+def test_a_peer_that_sends_and_does_not_read_is_idle_once_it_is_not_read_from(backend, workers, balanced):
+    handler = Echo()
+    server = serve(balanced, handler, backend, workers, limits=Limits(idle_timeout=0.3, send_timeout=None, queued_bytes=None))
+    with Peer(server.address, receive_buffer=4096) as peer:
+        session = handler.session_of(peer)
+        while session.id not in handler.reasons:
+            try:
+                peer.send_what_fits(1000 * pack(bytes(250)))
+            except ConnectionError:
+                break
+            with handler.changed:
+                handler.changed.wait(0.001)
+        assert handler.reason_of(session) == Reason.IDLE_TIMEOUT
 
 
 @each_worker_count

@@ -83,6 +83,38 @@ void recv_with_nothing_there_does_not_block(void)
     close_port();
 }
 
+static unsigned long unread(SOCKET s)
+{
+    unsigned long count = 99;
+    CHECK_EQUAL(ioctlsocket(s, (long)FIONREAD, &count), 0);
+    return count;
+}
+
+void unread_bytes_are_counted(void)
+{
+    struct operation *receive;
+    SOCKET here;
+    peer_t there;
+    char bytes[16];
+
+    open_port(1);
+    open_pair(&here, &there, 7, 0);
+    CHECK_EQUAL(unread(here), 0);
+    receive = operation_new(RECEIVE, here);
+    CHECK(start_receive(receive) == STARTED);
+    peer_send(there, "abc", 3);
+    wait_for(receive);
+    CHECK_EQUAL(unread(here), 3); /* the completion was of zero bytes */
+    CHECK_EQUAL(recv(here, bytes, 2, 0), 2);
+    CHECK_EQUAL(unread(here), 1);
+    CHECK_EQUAL(recv(here, bytes, 2, 0), 1);
+    CHECK_EQUAL(unread(here), 0);
+    operation_free(receive);
+    close_socket_now(here);
+    peer_close(there);
+    close_port();
+}
+
 void receive_of_data_already_there(void)
 {
     SOCKET here;
