@@ -83,6 +83,9 @@ cdef class Crowd:
         self.check_thread()
         if session.engine is not self.engine:
             raise ValueError("session must be of the crowd's engine")
+        # Nobody would part the first player of two, or one of a session that was parted already: it would outlive the connection.
+        if session.c.player != NULL or session.c.told:
+            raise ValueError("session is a player's already" if session.c.player != NULL else "session has ended")
         p = crowd_player(self.c, index)
         if p == NULL:
             raise MemoryError()

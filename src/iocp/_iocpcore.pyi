@@ -291,7 +291,10 @@ class Crowd:
     def attach(self, engine: Engine) -> None:
         """Before the engine starts. Raises ValueError if it has more than one worker, or a crowd."""
     def join(self, session: Session, number: int) -> None:
-        """From `on_connect`: the session is player `number` (from 0), logs in, and gets its packets from now on."""
+        """From `on_connect`: the session is player `number` (from 0), logs in, and gets its packets from now on.
+
+        Raises ValueError if that player has a session, if the session is a player's already, or has ended.
+        """
     def part(self, session: Session, broken: bool) -> None:
         """From `on_disconnect`. `broken`: what the player waits for counts as unanswered."""
     def playing(self, number: int) -> bool:
