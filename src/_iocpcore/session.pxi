@@ -162,6 +162,7 @@ cdef extern from *:
 cdef Session new_session(Engine engine):
     """A session with a reference held by the core, which reap_sessions() gives up."""
     cdef Session s = Session.__new__(Session)
+    # What the only worker has made it lets go of itself, as a rule, and its own references are cheaper.
     if engine.core.worker_count > 1 or not on_worker_of(engine.core):
         count_references_together(s)
     s.engine = engine
