@@ -283,18 +283,22 @@ def test_bytes_that_never_make_a_packet_are_no_life(backend, workers, limit, bal
 
 @each_worker_count
 def test_words_without_end_are_no_login(backend, workers, balanced):
-    """There is always another packet of it in the hands of a worker, or on its way there."""
-    handler = Login()
+    """There is always another packet of it in the hands of a worker, whose handlers are slow, or on its way there."""
+
+    class Slow(Login):
+        def on_packet(self, session, packet):
+            with self.changed:
+                self.changed.wait(0.001)
+
+    handler = Slow()
     server = serve(balanced, handler, backend, workers, limits=Limits(login_timeout=0.3, packets_per_second=None))
     with Peer(server.address) as peer:
         session = handler.session_of(peer)
         while session.id not in handler.reasons:
             try:
-                peer.send_what_fits(1000 * pack(b"words, no login"))
+                peer.send(1000 * pack(bytes(250)))
             except ConnectionError:
                 break
-            with handler.changed:
-                handler.changed.wait(0.001)
         assert handler.reason_of(session) == Reason.LOGIN_TIMEOUT
 
 
