@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
 
 import pytest
@@ -174,8 +175,12 @@ def test_a_closed_session_whose_peer_takes_nothing_is_reset_in_the_end(backend, 
         session.close()
         handler.wait_until(lambda: server.stats().sessions == 0)
         assert server.stats().ended == {Reason.CLOSED: 1}
-        with pytest.raises(ConnectionError):
-            peer.receive_all()
+        try:
+            came = peer.receive_all()
+        except ConnectionError:
+            return
+        # Wine forgets a reset that no operation waits for: there it looks like an end.
+        assert sys.platform == "win32" and len(came) < len(MUCH)
 
 
 @pytest.mark.parametrize("finishes", [False, True])
