@@ -136,12 +136,9 @@ ctypedef struct Connection:
     uint8_t paused          # not read from, since its output waits
     uint8_t told            # on_disconnect was called, or never needs to be
     uint8_t cancelled       # CancelIoEx was called
-    uint8_t reset           # cut for abuse: closing it resets the connection, whatever its reason says
     uint8_t forgotten       # socket closed, all given back but the object
     uint8_t reaped          # its last reference is being given up
     uint8_t outgoing
-    uint8_t seen_to         # its handlers are done, or a receive that brought none of them anything; the guard clears it ...
-    uint8_t overdue         # ... and counts here how often it was, since a limit that only a packet keeps is over
     uint8_t skips           # FILE_SKIP_COMPLETION_PORT_ON_SUCCESS is set and confirmed: what succeeds at once posts no packet
     flag_t logged_in
     flag_t introduced       # on_connect was called
@@ -172,6 +169,10 @@ ctypedef struct Connection:
     uint16_t port
     uint8_t family          # 4 or 6
     uint8_t spared          # a loopback peer, from which default limits are kept away
+    # Under `lock` too, but here, where they take no room.
+    uint8_t reset           # cut for abuse: closing it resets the connection, whatever its reason says
+    uint8_t seen_to         # its handlers are done, or a receive that brought none of them anything; the guard clears it ...
+    uint8_t overdue         # ... and counts here how often it was, since a limit that only a packet keeps is over
     player *player          # of a load generator: gets its packets instead of the handler; NULL: none
 
 cdef enum:
