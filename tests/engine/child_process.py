@@ -9,7 +9,11 @@ import subprocess
 import sys
 import threading
 
+import pytest
+
 from witness import TIMEOUT
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals that another process can send but Ctrl-C")
 
 # A process group of its own keeps a Ctrl-C for the child from the tests themselves, but Windows starts such a group with
 # Ctrl-C switched off; Ctrl-Break, which is never off, does not arrive under Wine 8.

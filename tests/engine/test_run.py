@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import iocp
-from child_process import Child, started
+from child_process import Child, posix, started
 from witness import TIMEOUT, Dialer, Witness, in_threads, packet, read_exactly, read_to_end, until
 
 AT_ONCE = 10.0
@@ -56,7 +56,6 @@ print("stopped")
 """
 
 workers = pytest.mark.parametrize("workers", [1, 2])
-posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals that another process can send but Ctrl-C")
 
 
 @workers

@@ -9,10 +9,8 @@ import sys
 import pytest
 
 import iocp
-from child_process import Child, started
+from child_process import Child, posix, started
 from witness import TIMEOUT, Witness, packet, read_exactly
-
-posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals that another process can send but Ctrl-C")
 
 SERVE = """
 import logging, os, signal, sys

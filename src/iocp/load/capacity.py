@@ -36,10 +36,10 @@ def check_capacity(settings: Settings, argument: str = "--clients") -> None:
     search = settings.find_max is not None
     possible = most_by_ports(settings, search=search)
     if possible is not None and clients > possible:
-        why = f", of which a search can use {ports_of_an_address(search=True):,} at a time" if search else ""
+        why = f", of which a search can use {_ports() // PARTS_IN_A_SEARCH:,} at a time" if search else ""
         raise CapacityError(
             f"argument {argument}: {clients:,} connections to one address and port need more than {max(len(settings.sources), 1)}"
-            f" address(es) to connect from, each has {ports_of_an_address(search=False):,} ports{why}: give more of them with --source A,B, each of which must be"
+            f" address(es) to connect from, each has {_ports():,} ports{why}: give more of them with --source A,B, each of which must be"
             " one of this machine (Linux: 'ip address add'), or use a server on 127.0.0.1, which needs none"
         )
 
@@ -53,21 +53,20 @@ def most_by_files(processes: int) -> int | None:
 
 
 def most_by_ports(settings: Settings, *, search: bool) -> int | None:
-    """Players for whom there are ports; None: as many as there are loopback addresses."""
+    """Players for whom there are ports; None: as many as there are loopback addresses.
+
+    In a `search` they leave and come back, and their ports stay taken for a minute.
+    """
     if not settings.sources and has_many_addresses(settings.host):
         return None
-    return ports_of_an_address(search=search) * max(len(set(settings.sources)), 1)
+    ports = _ports() // PARTS_IN_A_SEARCH if search else _ports()
+    return ports * max(len(set(settings.sources)), 1)
 
 
 def has_many_addresses(host: str) -> bool:
     """Whether `host` is reached from all of 127.0.0.0/8; IPv6 has one loopback address only."""
     address = ipaddress.ip_address(host)
     return address.version == 4 and address.is_loopback
-
-
-def ports_of_an_address(*, search: bool) -> int:
-    """How many there are for players at a time. In a `search` they leave and come back, and their ports stay taken for a minute."""
-    return _ports() // PARTS_IN_A_SEARCH if search else _ports()
 
 
 def _ports() -> int:

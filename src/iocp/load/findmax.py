@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .search import Judgement, Search, Step
 from .settings import FindMax
-from .snapshot import Snapshot
+from .snapshot import Snapshot, faults_of
 from .stage import Totals
 
 
@@ -32,8 +31,7 @@ class FindMaxReport:
         self.held, self.failed, self.invalid_from = search.held, search.failed, search.invalid_from
         known = {id(snapshot) for totals in judged for snapshot in totals.snapshots}
         between = [snapshot for snapshot in snapshots if id(snapshot) not in known]
-        self.errors_between: Counter[str] = sum((snapshot.errors for snapshot in between), Counter())
-        self.violations_between: Counter[str] = sum((snapshot.violations for snapshot in between), Counter())
+        self.errors_between, self.violations_between = faults_of(between)
         """While players left, or the server had time to recover: no step is judged by it."""
 
     @property

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from .findings import hint
-from .snapshot import Snapshot
+from .snapshot import Snapshot, faults_of
 
 if TYPE_CHECKING:
     from .findmax import FindMaxReport
@@ -116,9 +116,7 @@ def _fault_lines(report: Report) -> list[str]:
     if search is not None and search.held is not None:
         # The rest is of the number that held.
         for where, judgement in (("in steps that failed", "failed"), ("in steps that were invalid", "invalid")):
-            found = [step.totals for step in search.steps if step.judgement == judgement]
-            errors = sum((totals.errors for totals in found), Counter[str]())
-            violations = sum((totals.violations for totals in found), Counter[str]())
+            errors, violations = faults_of(step.totals for step in search.steps if step.judgement == judgement)
             lines += [f"  {where}: {line.strip()}" for line in _named(errors, violations, examples)]
         lines += [f"  between the steps: {line.strip()}" for line in _named(search.errors_between, search.violations_between, examples)]
     lines += [f"  example: {examples[name]}" for name in ("malformed", "refused") if name in examples]

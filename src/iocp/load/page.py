@@ -12,7 +12,6 @@ import json
 import math
 import re
 from array import array
-from collections import Counter
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .density import COLOURS, Extent
 from .findings import hint
-from .snapshot import Figures, Snapshot
+from .snapshot import Figures, Snapshot, faults_of
 from .summary import summary
 from .times import Times
 from .words import printable, size
@@ -221,8 +220,7 @@ def _steps(report: Report) -> dict[str, Any]:
 def _faults(report: Report) -> list[dict[str, Any]]:
     """Of the whole run: also of the steps of a search that failed, and of what lies between the steps."""
     examples = report.outcome.examples
-    violations: Counter[str] = sum((snapshot.violations for snapshot in report.snapshots), Counter())
-    errors: Counter[str] = sum((snapshot.errors for snapshot in report.snapshots), Counter())
+    errors, violations = faults_of(report.snapshots)
     found = [("violation", name, count, examples.get(name, "")) for name, count in violations.most_common()]
     found += [("error", name, count, hint(name)) for name, count in errors.most_common(_MOST_FAULTS)]
     found += [("example", name, 0, text) for name, text in examples.items() if name not in violations]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from .server import ServerSample
 from .times import Times
@@ -143,3 +144,20 @@ class Snapshot:
             order_late=max(self.order_late, other.order_late),
             server=self.server or other.server,
         )
+
+
+class Faulty(Protocol):
+    """A part of a run: an interval, or what several came to."""
+
+    errors: Counter[str]
+    violations: Counter[str]
+
+
+def faults_of(parts: Iterable[Faulty]) -> tuple[Counter[str], Counter[str]]:
+    """Their errors and violations, added up by name."""
+    errors: Counter[str] = Counter()
+    violations: Counter[str] = Counter()
+    for part in parts:
+        errors += part.errors
+        violations += part.violations
+    return errors, violations

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from .findings import is_shortage
 from .objective import Objective
-from .snapshot import Figures, Snapshot
+from .snapshot import Figures, Snapshot, faults_of
 
 CPU_LIMIT: Final = 0.95
 """Share of one processor above which the generator had none left: what it measures then is itself."""
@@ -29,8 +28,7 @@ class Totals:
 
     def __init__(self, snapshots: Sequence[Snapshot], lateness_limit: float, objectives: Sequence[Objective] = ()) -> None:
         self.snapshots = snapshots
-        self.errors: Counter[str] = sum((snapshot.errors for snapshot in snapshots), Counter())
-        self.violations: Counter[str] = sum((snapshot.violations for snapshot in snapshots), Counter())
+        self.errors, self.violations = faults_of(snapshots)
         self.figures = sum((snapshot.measured for snapshot in snapshots), Figures())
         self.latency = self.figures.planned.milliseconds()
         self.latency_raw = self.figures.raw.milliseconds()
