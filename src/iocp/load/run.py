@@ -143,6 +143,8 @@ class Run:
                 yield from self._back_off(search.held or 0)
         self._is_ending = True
         yield from self._order("end", clock())
+        # Players have gone on since the last step: what they sent then is not unanswered because the search is over.
+        yield from self._drain_answers()
         yield from self._finish(False)
 
     def totals(self, stage: int) -> Totals:
@@ -201,6 +203,16 @@ class Run:
 
         Returns whether somebody is not seen where it is.
         """
+        yield from self._drain_answers(quiet=quiet)
+        # At one moment at least: the server may move somebody at any time, and one of two hears of that first.
+        yield from self._order("compare", True)
+        agree = yield from self._until(lambda status: status.stale == 0, self._longest_drain)
+        self.crew.tell("compare", False)
+        self.crew.tell("watch", False)
+        return not agree
+
+    def _drain_answers(self, *, quiet: bool = False) -> Iterator[Snapshot]:
+        """All answers are here (`quiet`: and nothing else comes any more), or it took too long. They are counted on."""
         self._phase = "drain"
         packets, since = -1, clock()
 
@@ -212,12 +224,6 @@ class Run:
 
         yield from self._order("watch", True)
         yield from self._until(is_drained, self._longest_drain)
-        # At one moment at least: the server may move somebody at any time, and one of two hears of that first.
-        yield from self._order("compare", True)
-        agree = yield from self._until(lambda status: status.stale == 0, self._longest_drain)
-        self.crew.tell("compare", False)
-        self.crew.tell("watch", False)
-        return not agree
 
     def _drain_window(self) -> Iterator[Snapshot]:
         """The same of the window alone, while players go on."""
