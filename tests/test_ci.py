@@ -1,0 +1,75 @@
+"""What `.ci/run` does with tests that fail: a few run once more, and those that pass then are named."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[1] / ".ci" / "run"
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="the script is for bash, on Linux"),
+    pytest.mark.skipif(not SCRIPT.exists() or shutil.which("bash") is None, reason="needs the checkout's .ci/run, and bash"),
+]
+
+ONCE = """
+import pathlib
+
+def test_that_fails_the_first_time(request):
+    mark = pathlib.Path(__file__).with_suffix(".failed")
+    try:
+        assert mark.exists(), "the first time"
+    finally:
+        mark.touch()
+"""
+ALWAYS = "import pytest\n\n@pytest.mark.parametrize('number', range({count}))\ndef test_that_fails(number):\n    assert False\n"
+
+
+def suite(folder: Path, **files: str) -> tuple[int, str]:
+    """Run these files of tests as the script runs its suites; its exit code and what it printed, the sum last."""
+    for name, text in files.items():
+        (folder / f"test_{name}.py").write_text(text)
+    text = SCRIPT.read_text()
+    functions = text[text.index("suite() {") : text.index('echo "== the documentation')]
+    pytest_ = f"{sys.executable} -m pytest -q -p no:xdist -o addopts=-ra ."
+    words = f"set -uo pipefail\nfailed=0\n{functions}\nsuite all.log {pytest_}\nunstable all.log Linux\nexit $failed\n"
+    done = subprocess.run(["bash", "-c", words], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
+    return done.returncode, done.stdout
+
+
+def test_a_failure_that_does_not_come_again_passes_and_is_named(tmp_path: Path) -> None:
+    code, output = suite(tmp_path, once=ONCE, good="def test_good(): pass\n")
+    assert code == 0
+    assert "== once more, only what failed" in output and "\n1 passed" in output
+    assert output.splitlines()[-1].startswith("needed a second run (Linux): FAILED test_once.py::test_that_fails_the_first_time")
+
+
+def test_a_failure_that_comes_again_fails(tmp_path: Path) -> None:
+    code, output = suite(tmp_path, once=ONCE, always=ALWAYS.format(count=1))
+    assert code == 1 and output.count("FAILED test_always.py") == 3  # twice by pytest, once by the sum
+
+
+def test_many_failures_are_not_tried_again(tmp_path: Path) -> None:
+    code, output = suite(tmp_path, always=ALWAYS.format(count=4))
+    assert code == 1 and "once more" not in output
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("import os\n\ndef test_crash():\n    os.abort()\n", id="crash"),
+        pytest.param("", id="no tests"),
+        pytest.param("import no_such_module\n", id="no import"),
+    ],
+)
+def test_a_run_that_pytest_does_not_end_is_not_tried_again(tmp_path: Path, text: str) -> None:
+    code, output = suite(tmp_path, other=text)
+    assert code == 1 and "once more" not in output
+
+
+def test_all_is_well(tmp_path: Path) -> None:
+    code, output = suite(tmp_path, good="def test_good(): pass\n")
+    assert code == 0 and "second run" not in output
