@@ -95,8 +95,8 @@ cdef class Crowd:
         size = player_join(p, &session.c, port_now(), packet)
         if size:
             enqueue(&session.c, <const char *>packet, size, NULL)
-        elif player_wants_to_send(p):
-            send_play(&session.c, p)
+        else:
+            send_wanted(p)
 
     def part(self, Session session not None, broken):
         self.check_thread()
@@ -126,8 +126,7 @@ cdef class Crowd:
         cdef player *p = self.known(number)
         if p != NULL and p.connection != NULL:
             player_stay(p, port_now())
-            if player_wants_to_send(p):
-                send_play(<Connection *>p.connection, p)
+            send_wanted(p)
 
     def waits(self, number):
         cdef player *p = self.known(number)
@@ -158,8 +157,7 @@ cdef class Crowd:
             p = self.c.players[i]
             if p != NULL and p.connection != NULL:
                 player_resume(p, now)
-                if player_wants_to_send(p):
-                    send_play(<Connection *>p.connection, p)
+                send_wanted(p)
 
     def stale(self, accuse):
         cdef uint32_t i

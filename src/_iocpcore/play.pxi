@@ -30,6 +30,12 @@ cdef void send_play(Connection *c, player *p) noexcept nogil:
     free(larger)
 
 
+# ... if that is anything: what no schedule will ask for.
+cdef inline void send_wanted(player *p) noexcept nogil:
+    if player_wants_to_send(p):
+        send_play(<Connection *>p.connection, p)
+
+
 # Whole packets for the player of `c`, which this worker owns.
 cdef void play(Worker *w, Connection *c, const char *data, size_t size) noexcept nogil:
     cdef FramingRules *rules = &c.core.framing
@@ -42,8 +48,7 @@ cdef void play(Worker *w, Connection *c, const char *data, size_t size) noexcept
             cut(c, PROTOCOL, 0, ENDING)
             return
         data += length
-    if player_wants_to_send(c.player):
-        send_play(c, c.player)
+    send_wanted(c.player)
 
 
 # Send for all players who are due. The turn then settles their connections: one WSASend each.

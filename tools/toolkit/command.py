@@ -1,4 +1,4 @@
-"""Linux commands the tools call: quiet when they work, their whole output when they do not."""
+"""Commands the tools call, on any system: quiet when they work, their whole output when they do not."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def call(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
             errors="replace",
         )
     except FileNotFoundError as error:

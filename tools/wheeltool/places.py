@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from toolkit.command import call
 from toolkit.message import ToolError, say
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -32,21 +32,8 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def run(command: Sequence[str | Path], cwd: Path | None = None, variables: Mapping[str, str] | None = None) -> str:
-    """Run a command to its end and return what it printed. ToolError, with all of that, if it fails."""
-    words = [str(word) for word in command]
-    done = subprocess.run(
-        words,
-        cwd=cwd or PROJECT,
-        env=environment(**(variables or {})),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-    )
-    if done.returncode:
-        raise ToolError(f"exit code {done.returncode} from: {shlex.join(words)}\n{done.stdout.strip()}")
-    return done.stdout
+    """Run a command to its end, in the project's folder unless another is named, and return what it printed. ToolError if it fails."""
+    return call(command, cwd=cwd or PROJECT, environment=environment(**(variables or {})))
 
 
 # ---- other Pythons ----
