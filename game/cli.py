@@ -98,6 +98,7 @@ def _command(parser: argparse.ArgumentParser, options: argparse.Namespace) -> in
                 npcs=options.npcs,
                 scripts=options.scripts or SCRIPTS,
                 players=options.players,
+                sessions_per_address=options.sessions_per_address,
                 spectators=options.spectators,
                 db=None if options.db == "none" else options.db or "chess.sqlite",
                 db_given=options.db is not None,
@@ -195,6 +196,11 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--players", type=whole(1, 1_000_000), metavar="N", help="on the board at once (default: as many as connect)"
     )
+    serve.add_argument(
+        "--sessions-per-address", type=whole(0, 1_000_000), metavar="N",
+        help="connections of one address at once, 0 for no limit, as a load test from another machine needs"
+        " (default: 256, but none for this machine's own)",
+    )  # fmt: skip
     serve.add_argument(
         "--spectators", type=whole(0, 10_000), default=0, metavar="N",
         help="players who may look at the whole board at once, as the client does when it is zoomed out (default: none)",

@@ -59,6 +59,7 @@ class UsageError(Exception):
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
     """What the command line says. `workers` 0: one for each core. `until_eof`: also stop when standard input ends.
+    `sessions_per_address` 0: no limit; None: the library's.
 
     `db` None: players are not kept. `status`: seconds between plain status lines, 0 for none. Times in seconds.
     """
@@ -81,6 +82,7 @@ class ServeOptions:
     npcs: int
     scripts: Path
     players: int | None
+    sessions_per_address: int | None
     spectators: int
     db: str | None
     db_given: bool
@@ -221,6 +223,9 @@ def make_game(
 
 
 def _make_server(game: ChessServer, options: ServeOptions) -> iocp.Server:
+    limits = iocp.Limits()
+    if options.sessions_per_address is not None:
+        limits = iocp.Limits(sessions_per_address=options.sessions_per_address or None)
     try:
         return iocp.Server(
             game,
@@ -229,6 +234,7 @@ def _make_server(game: ChessServer, options: ServeOptions) -> iocp.Server:
             workers=options.workers,
             backend=options.backend,
             framing=FRAMING,
+            limits=limits,
             coalesce=_COALESCE,
         )
     except (OSError, RuntimeError, ValueError) as error:

@@ -198,7 +198,11 @@ cdef class Group:
         return members_sessions(self.engine.core, self.members)
 
     def __len__(self):
-        return self.members.count
+        cdef uint32_t count
+        mutex_lock(&self.engine.core.group_lock)
+        count = self.members.count
+        mutex_unlock(&self.engine.core.group_lock)
+        return count
 
     def __contains__(self, session):
         cdef bint found

@@ -127,9 +127,10 @@ cdef class Session:
         cut(&self.c, check_reason(reason), 0, ENDING)
 
     def __repr__(self):
+        cdef int state = self.c.state   # read once: as an index itself gcc would not read it atomically
         host, port = self.address
-        state = ("connecting", "open", "flushing", "finishing", "ending", "gone")[self.c.state]
-        return f"<iocp.Session {self.c.id} {host}:{port} {state}>"
+        name = ("connecting", "open", "flushing", "finishing", "ending", "gone")[state]
+        return f"<iocp.Session {self.c.id} {host}:{port} {name}>"
 
 
 cdef int check_reason(object reason) except -1:

@@ -49,7 +49,8 @@ class Session:
         """Queue a packet and return at once. On any thread. To a closed session: dropped without an error.
 
         All that is queued for a session during one batch of callbacks leaves in one gathered WSASend. The bytes are copied,
-        and sent as they are: `Framing.pack` makes a packet of a body. Raises TypeError for what is no contiguous buffer.
+        and sent as they are: `Framing.pack` makes a packet of a body. Raises TypeError for what is no buffer, BufferError for
+        one that is not contiguous.
         """
     def close(self, reason: Reason = ...) -> None:
         """End the session after what is queued has been sent, whatever the reason; it counts as `reason` (default CLOSED).
@@ -177,7 +178,7 @@ class Engine:
     def call_later(self, delay: float, fn: Callable[..., object], *args: Any) -> Timer:
         """Call `fn(*args)` where handlers run, `delay` seconds from now (1 ms resolution, never early). On any thread.
 
-        Raises ValueError for a delay below 0 or above 3e8 seconds. What `fn` raises is logged and counted.
+        Raises ValueError for a delay below 0 or above 3e8 seconds, RuntimeError after the stop. What `fn` raises is logged and counted.
         """
     def call_every(self, interval: float, fn: Callable[..., object], *args: Any) -> Timer:
         """Call it every `interval` seconds without drift; calls missed while the server was busy are skipped.
@@ -239,7 +240,7 @@ class Server(Engine):
         """
     @property
     def address(self) -> tuple[str, int]:
-        """The (host, port) that it listens on; port 0 is the real one after `start`."""
+        """The (host, port) that it listens on, with the real port where 0 was asked for. Raises RuntimeError before `start`."""
 
 class Client(Engine):
     """An engine that only connects: bots, links between servers. The arguments are those of `Server`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -32,6 +33,25 @@ def test_serve_prints_one_line_when_it_accepts(serve, backend):
     code, output, errors = server.end(stop)
     assert (code, errors) == (0, "")
     assert output.startswith("stopped after ")
+
+
+@pytest.mark.parametrize("limit, refused", [("2", 1), ("0", 0)])
+def test_serve_limits_the_connections_of_one_address(serve, limit, refused):
+    server = serve("--world", "30", "--sessions-per-address", limit)
+    with contextlib.ExitStack() as clients:
+
+        def join(name):
+            clients.enter_context(contextlib.closing(ChessClient(server.address))).login(name)
+
+        join("p0")
+        join("p1")
+        if refused:
+            with pytest.raises((EOFError, ConnectionError)):
+                join("p2")
+        else:
+            join("p2")
+    code, output, _ = server.end(stop)
+    assert code == 0 and (f"{refused} too_many_from_address" in output) is bool(refused)
 
 
 @pytest.mark.parametrize("arguments", [[], ["--show"]], ids=["plain", "show"])
@@ -207,6 +227,7 @@ def test_an_ipv6_address_is_printed_in_brackets():
         (["serve", "--world", "0"], "--world"),
         (["serve", "--world", "40000"], "--world"),
         (["serve", "--workers", "-1"], "--workers"),
+        (["serve", "--sessions-per-address", "-1"], "--sessions-per-address"),
         (["serve", "--backend", "select"], "--backend"),
         (["serve", "--seed", "red"], "--seed"),
         (["serve", "--timed", "--untimed"], "--untimed"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from playing import LEAD, Play, answered, stop_when
 
 import iocp.load.generator
 from iocp.load.chess import chess
+from iocp.load.findings import hint
 from iocp.load.lines import report_lines
 from iocp.load.page import page_data
 from iocp.load.report import HELD, MISSED
@@ -186,8 +189,16 @@ def test_two_load_tools_on_one_server_are_told_how_to_keep_apart(play: Play) -> 
     with LimitedServer(faults=Faults(after_login=close)) as server:
         report = play(server.port, first_player=100, rate=0, duration=600.0)
     assert sorted(server.names) == [b"p100", b"p101", b"p102", b"p103"]
-    assert "closed by the server in the middle (does another load tool" in "\n".join(report_lines(report))
+    assert re.search(r"closed by the server in the middle \(.* --rate.* does another load tool", "\n".join(report_lines(report)))
     assert any("--first-player" in fault["example"] for fault in page_data(report)["faults"])
+
+
+def test_what_may_be_behind_connections_that_end_before_the_login() -> None:
+    """A server's guard against many connections of one address, for one."""
+    for name in ("reset by the server before the login was answered", "closed by the server before the login was answered",
+                 f"connecting failed: {os.strerror(errno.ECONNRESET)}"):  # fmt: skip
+        assert "--sessions-per-address" in hint(name)
+    assert hint(f"connecting failed: {os.strerror(errno.ECONNREFUSED)}") == hint("not answered") == ""
 
 
 def test_refused_login_is_told_with_the_server_s_words(play: Play) -> None:

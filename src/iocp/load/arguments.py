@@ -18,7 +18,7 @@ _EXAMPLES: Final = """examples:
   iocp-load protocol bots:arena --port 4000 --clients 500     a protocol of your own, see iocp.load.protocol
 
 exit codes: 0 the objectives were held, 1 one was missed, 2 wrong arguments or too few open files or ports, 3 the generator
-itself was too late, had no processor time left, or one of its processes died, so that the run proves nothing; of --find-max:
+itself was too late, had no processor time left, one of its processes died, or nothing was measured: the run proves nothing; of --find-max:
 0 some number of players held, 1 none did, 3 nothing could be decided
 Ctrl-C ends a run with a report of what was measured until then (3 if that is nothing); the second one without: 130
 """

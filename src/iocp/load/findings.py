@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from typing import Any, Final
 
 from .._iocpcore import Session
@@ -15,8 +16,9 @@ SKIPPED: Final = "not sent, since thousands before were not answered"
 _NOT_BEGUN: Final = "no connection could be begun"
 _OUT_OF_PORTS: Final = "(out of ports: use more source addresses, --source)"
 _OUT_OF_MEMORY: Final = "the generator's system is out of memory or buffers"
-_CLOSED: Final = "closed by the server in the middle"
-_RESET: Final = "reset by the server in the middle"
+_IN_THE_MIDDLE: Final = "in the middle"
+_BEFORE_THE_LOGIN: Final = "before the login was answered"
+_RESET_WHILE_CONNECTING: Final = f"connecting failed: {os.strerror(errno.ECONNRESET)}"
 _NO_ADDRESS: Final = (errno.EADDRNOTAVAIL, errno.EADDRINUSE, 10048, 10049)
 _ENDS: Final = {
     Reason.CONNECT_TIMEOUT: "connecting timed out",
@@ -39,7 +41,7 @@ def name_of_end(session: Session, reason: Reason, playing: bool) -> str | None:
         if error is not None and error.errno in _NO_ADDRESS:
             return f"connecting failed: {error.strerror} {_OUT_OF_PORTS}"
         return f"connecting failed: {error.strerror if error is not None else 'unknown'}"
-    when = "in the middle" if playing else "before the login was answered"
+    when = _IN_THE_MIDDLE if playing else _BEFORE_THE_LOGIN
     if reason is Reason.PEER_CLOSED:
         return f"closed by the server {when}"
     if reason in _ENDS:
@@ -59,8 +61,13 @@ def is_shortage(name: str) -> bool:
 
 def hint(name: str) -> str:
     """What may be behind an error, and what to do then; "" where its name says all."""
-    if name in (_CLOSED, _RESET):
-        return "does another load tool play there under the same names? Give one of them --first-player"
+    if name.endswith(_IN_THE_MIDDLE):
+        return (
+            "does it send faster than the server allows (a lower --rate, or serve --move-interval 0), or does another load tool play there"
+            " under the same names (--first-player)?"
+        )
+    if name.endswith(_BEFORE_THE_LOGIN) or name == _RESET_WHILE_CONNECTING:
+        return "does the server limit the connections of one address (serve --sessions-per-address 0, or several addresses with --source)?"
     return ""
 
 

@@ -180,7 +180,7 @@ function faults() {
     at("faults-none").hidden = false;
     return;
   }
-  table("faults-table", [["kind", "name"], ["count", "number"], ["what", "text"], ["example", "text"]],
+  table("faults-table", [["kind", "name"], ["count", "number"], ["what", "text"], ["example, or what may be behind it", "text"]],
     data.faults.map(({ kind, name, count, example }) =>
       [kind === "violation" ? [kind, "bad"] : kind, count ? count.toLocaleString("en-US") : "", name, example]));
 }
