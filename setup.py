@@ -84,7 +84,8 @@ def extension_arguments(platform: str) -> dict[str, list]:
         arguments["define_macros"] = [("_WIN32_WINNT", "0x0A00")]
         # For MSVC; the cross-compiler of tools/wine.py is gcc and passes over what begins with a slash. The sources are UTF-8
         # whatever the machine's code page. W3 is what setuptools asks for anyway; tools/wheels.py strict asks for more.
-        arguments["extra_compile_args"] = ["/std:c11", "/utf-8", "/W3"]
+        # volatile:ms is x86-64's default and not arm64's: flags that are read without a lock (port/sync.h) order what was written before.
+        arguments["extra_compile_args"] = ["/std:c11", "/utf-8", "/W3", "/volatile:ms"]
         return arguments
     arguments["extra_compile_args"] = ["-std=gnu11", "-O2", "-fvisibility=hidden"]
     liburing = find_liburing()

@@ -20,7 +20,7 @@ if not (PROJECT / "tools" / "wheeltool").is_dir():
 sys.path.insert(0, str(PROJECT / "tools"))
 
 from toolkit.message import ToolError  # noqa: E402
-from wheeltool import check, places, sdist, wheel  # noqa: E402
+from wheeltool import check, places, sdist, strict, wheel  # noqa: E402
 
 
 def pack(path: Path, files: dict[str, bytes]) -> Path:
@@ -207,3 +207,11 @@ def test_the_licence_of_what_is_linked_in_goes_along() -> None:
     settings = places.metadata()["project"]
     assert "LICENSES/liburing.txt" in settings["license-files"]
     assert re.search(r"Permission is hereby granted, free of charge", (PROJECT / "LICENSES/liburing.txt").read_text(encoding="utf-8"))
+
+
+def test_strict_compiles_with_what_setup_py_gives_msvc() -> None:
+    (line,) = re.findall(r'extra_compile_args"\] = (\["/.*\])', (PROJECT / "setup.py").read_text(encoding="utf-8"))
+    given = set(ast.literal_eval(line))
+    assert "/volatile:ms" in given, "flags that are read without a lock need it on arm64"
+    # setuptools itself adds /O2: some warnings are the optimizer's.
+    assert given | {"/O2"} <= {*strict.MSVC, *strict.MSVC_LANGUAGES["c"]}

@@ -127,6 +127,45 @@ def test_on_windows_the_tests_programs_are_made_by_msvc_and_named(variable: str)
     assert installed < made, "the client's header is written by the installed package"
 
 
+def test_what_is_shipped_compiles_without_a_warning_on_every_python_of_windows() -> None:
+    (built,) = [step for place, step in steps() if place == "tests.yml: windows" and "$NEEDS" in step.get("run", "")]
+    assert built["env"]["_CL_"] == "/WX"
+
+
+def test_the_port_s_contract_runs_on_every_kind_of_windows() -> None:
+    """Where PYIOCP_CONTRACT_EXE is not named it is skipped."""
+    defined = read(PROJECT / ".github/workflows/tests.yml")["jobs"]
+    assert "windows-11-arm" in defined["msvc"]["strategy"]["matrix"]["os"]
+    (run,) = [step for step in defined["msvc"]["steps"] if "pytest" in step.get("run", "") and "tests/port" in step["run"]]
+    program = run["env"]["PYIOCP_CONTRACT_EXE"].removeprefix("${{ github.workspace }}/")
+    assert f"python tools/wheels.py strict --contract {program}" in lines_of("msvc")
+    empty = read(PROJECT / ".github/workflows/wheels.yml")["jobs"]["empty"]["steps"]
+    (made,) = [step["run"] for step in empty if "--contract" in step.get("run", "")]
+    assert 'PYIOCP_CONTRACT_EXE=' in made and 'PYIOCP_LECTURE_CLIENT_EXE=' in made and made.count('"$GITHUB_ENV"') == 2
+
+
+def test_whatever_changes_a_wheel_starts_the_workflow_that_makes_them() -> None:
+    patterns = read(PROJECT / ".github/workflows/wheels.yml")["on"]["pull_request"]["paths"]
+    # In these patterns ** matches everything, * all but a slash.
+    wanted = re.compile("|".join(re.escape(each).replace(r"\*\*", ".*").replace(r"\*", "[^/]*") for each in patterns))
+    tested = re.findall(r"\{package\}/(\S+)", settings()["tool"]["cibuildwheel"]["test-command"])
+    folders = {"src", "game", "LICENSES", "tools/wheeltool", "tools/toolkit", *tested}
+    files = [path for folder in folders for path in (PROJECT / folder).rglob("*.*") if "__pycache__" not in path.parts]
+    files += [PROJECT / name for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "tests/conftest.py", "tools/wheels.py")]
+    missed = [name for path in files if not wanted.fullmatch(name := path.relative_to(PROJECT).as_posix())]
+    assert len(files) > 100 and not missed
+
+
+def test_what_fails_on_a_wheel_runs_once_more() -> None:
+    first, again = settings()["tool"]["cibuildwheel"]["test-command"].split(" || ")
+    assert again == first.replace("-q ", "-q --last-failed --last-failed-no-failures none ")
+
+
+def test_a_publication_that_broke_off_can_be_finished() -> None:
+    (published,) = [step["with"] for _, step in steps() if "pypi-publish" in step.get("uses", "")]
+    assert published["skip-existing"] is True
+
+
 @pytest.mark.parametrize("job", ["msvc", "checks"])
 def test_strict_finds_a_package_that_writes_the_header(job: str) -> None:
     lines = [line.partition(" #")[0] for line in lines_of(job)]

@@ -6,6 +6,7 @@ Used by test_contract.py, by tools/sanitize.py, and for Windows by whoever runs 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -27,7 +28,9 @@ def sources(target: str) -> list[Path]:
 
 
 def has_liburing(compiler: str) -> bool:
-    """Whether a program that uses liburing can be linked: without it the port is built with epoll alone."""
+    """Whether a program that uses liburing can be linked, and may be: without it the port is built with epoll alone."""
+    if os.environ.get("PYIOCP_LIBURING") == "0":
+        return False
     with tempfile.TemporaryDirectory() as folder:
         try:
             compile_(compiler, [str(PORT / "probe" / "liburing.c"), "-o", str(Path(folder, "probe")), "-luring"])

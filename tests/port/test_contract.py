@@ -20,7 +20,8 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 CASES = re.findall(r"^CASE\((\w+)\)$", (HERE / "cases.h").read_text(encoding="utf-8"), re.MULTILINE)
-BACKENDS = ["iocp"] if sys.platform == "win32" else ["io_uring", "epoll"]
+WANTED = (os.environ.get("IOCP_TEST_BACKENDS") or "io_uring,epoll").split(",")
+BACKENDS = ["iocp"] if sys.platform == "win32" else [name for name in ("io_uring", "epoll") if name in WANTED]
 SKIPPED = 77
 # On Windows one of the tests sends a Ctrl-Break, which must not reach pytest.
 NEW_GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)

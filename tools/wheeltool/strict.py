@@ -55,7 +55,7 @@ HEADERS = frozenset(
 )
 # A line marker, or an include directive that was followed: clang -E -dI prints both.
 MARKER = re.compile(r'# \d+ "(?P<file>[^"]*)"|#include (?P<name>[<"][^>"]+[>"])')
-MSVC = ["/nologo", "/utf-8", "/W3", "/WX", "/c", "/D_WIN32_WINNT=0x0A00"]
+MSVC = ["/nologo", "/utf-8", "/W3", "/WX", "/O2", "/volatile:ms", "/c", "/D_WIN32_WINNT=0x0A00"]
 # The client stands for those of students, which are C++ more often than not.
 MSVC_LANGUAGES = {"c": ["/std:c11"], "c++": ["/TP", "/std:c++14"]}
 LANGUAGES = {"c": ["-std=c11"], "c++": ["-xc++", "-std=c++14"]}
@@ -228,7 +228,7 @@ def with_msvc(
 
 def link(compiler: str, out: Path, files: Sequence[Path], more: Sequence[Path] = ()) -> None:
     """A program of the tests, by MSVC: the Windows Python that runs them has no compiler at hand."""
-    flags = [*(word for word in MSVC if word != "/c"), *MSVC_LANGUAGES["c"], "/O2", *MSVC_TESTS, *includes(*more)]
+    flags = [*(word for word in MSVC if word != "/c"), *MSVC_LANGUAGES["c"], *MSVC_TESTS, *includes(*more)]
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         arguments: list[str | Path] = [*flags, f"/Fo{folder}{os.sep}", f"/Fe{out}", *files, "/link", "ws2_32.lib", "mswsock.lib"]
