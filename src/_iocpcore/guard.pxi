@@ -138,7 +138,7 @@ cdef int64_t guard_deadline(Connection *c) noexcept nogil:
         if best == 0 or other < best:
             best = other
     if c.state == OPEN and rules.idle_timeout:
-        other = c.last_packet + rules.idle_timeout
+        other = counter_get(&c.last_packet) + rules.idle_timeout
         if best == 0 or other < best:
             best = other
     if c.sends and rules.send_timeout:
@@ -160,7 +160,7 @@ cdef int guard_verdict(Connection *c, int64_t now) noexcept nogil:
     if c.state == OPEN:
         if not c.outgoing and rules.login_timeout and not c.logged_in and now >= c.connected_at + rules.login_timeout:
             return LOGIN_TIMEOUT
-        if rules.idle_timeout and now >= c.last_packet + rules.idle_timeout:
+        if rules.idle_timeout and now >= counter_get(&c.last_packet) + rules.idle_timeout:
             return IDLE_TIMEOUT
     return NO_REASON
 

@@ -118,6 +118,7 @@ cdef extern from "sync.h" nogil:
     void counter_set(counter_t *c, int64_t n)
     int64_t counter_swap(counter_t *c, int64_t n)
     void counter_own(counter_t *c, int64_t n)
+    void counter_put(counter_t *c, int64_t n)
 
 cdef extern from *:
     """

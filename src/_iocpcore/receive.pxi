@@ -45,7 +45,7 @@ cdef bint grow_partial(Connection *c, uint64_t needed) noexcept nogil:
 # Account for `size` bytes with `packets` whole packets. A reason to cut, or NO_REASON.
 cdef inline int note_received(Worker *w, Connection *c, int64_t packets) noexcept nogil:
     if packets:
-        c.last_packet = w.now
+        counter_put(&c.last_packet, w.now)
         counter_own(&w.packets_received, packets)
         if not within_rate(c, packets, w.now):
             return PACKET_RATE

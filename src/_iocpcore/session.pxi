@@ -177,7 +177,7 @@ cdef Session new_session(Engine engine):
     s.c.tokens = max(2 * engine.core.rules.packets_per_second, 1.0)
     s.c.tokens_at = port_now()
     s.c.connected_at = s.c.tokens_at
-    s.c.last_packet = s.c.tokens_at
+    counter_put(&s.c.last_packet, s.c.tokens_at)
     s.c.state = CONNECTING
     Py_INCREF(s)
     counter_add(&engine.core.alive, 1)

@@ -151,7 +151,7 @@ ctypedef struct Connection:
     Connection *next_held   # in its worker's list of those ready to be received from, later of those given up
     # Guards. The times are port_now()'s.
     int64_t connected_at
-    int64_t last_packet
+    counter_t last_packet
     int64_t send_began
     int64_t deadline        # of connecting or finishing
     double tokens           # of the packet rate

@@ -61,7 +61,7 @@ cdef void connect_completed(Worker *w, Connection *c) noexcept nogil:
             made = True
             c.state = OPEN
             c.connected_at = w.now
-            c.last_packet = w.now
+            counter_put(&c.last_packet, w.now)
             c.deadline = 0
             own(w, c)
             guard_arm(c)

@@ -9,9 +9,10 @@ import sys
 from typing import TextIO
 
 
-def say(text: str, stream: TextIO | None = None) -> None:
+def say(text: str, stream: TextIO | None = None) -> bool:
     """Print `text` on `stream` (standard output) at once. Whoever reads no more stops nothing: the rest goes nowhere.
 
+    False when the reader turns out to be gone; what is said after that goes nowhere unnoticed.
     Raises OSError for anything else, such as a full disk.
     """
     stream = sys.stdout if stream is None else stream
@@ -21,6 +22,17 @@ def say(text: str, stream: TextIO | None = None) -> None:
         if not is_unread(error):
             raise
         silence(stream)
+        return False
+    return True
+
+
+def remark(text: str) -> None:
+    """Print `text` on standard error, if that is there and takes it: what is said beside the work may be lost, the work goes on."""
+    if sys.stderr is not None:
+        try:
+            say(text, sys.stderr)
+        except OSError:
+            pass  # a full disk, for one
 
 
 def accept_any_text() -> None:

@@ -40,6 +40,21 @@ class SignalFlag:
 
 
 @contextmanager
+def interrupting_on_terminate() -> Iterator[None]:
+    """Within this SIGTERM (Ctrl-Break on Windows) raises KeyboardInterrupt, as Ctrl-C does, instead of ending the program where it is.
+
+    On the main thread. Around `calling_on_signals(once=True)` it makes a second SIGTERM what a second Ctrl-C is.
+    """
+    names = [name for name in ("SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+    before = {name: signal.signal(getattr(signal, name), signal.default_int_handler) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
+
+
+@contextmanager
 def calling_on_signals(stop: Callable[[], object], *, once: bool = False) -> Iterator[None]:
     """Within this they call `stop()`, each time. On the main thread.
 

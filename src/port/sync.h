@@ -39,6 +39,7 @@ static inline void counter_set(counter_t *c, int64_t n) { InterlockedExchange64(
 static inline int64_t counter_swap(counter_t *c, int64_t n) { return InterlockedExchange64(c, n); }
 /* One writer only: no locked instruction, but a reader never sees half a number. */
 static inline void counter_own(counter_t *c, int64_t n) { *c += n; }
+static inline void counter_put(counter_t *c, int64_t n) { *c = n; }
 
 #ifdef _MSC_VER
 #define PORT_THREAD_LOCAL __declspec(thread)
@@ -80,6 +81,7 @@ static inline void counter_own(counter_t *c, int64_t n)
 {
     atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
 }
+static inline void counter_put(counter_t *c, int64_t n) { atomic_store_explicit(c, n, memory_order_relaxed); }
 
 #define PORT_THREAD_LOCAL __thread
 
