@@ -139,6 +139,7 @@ class ScriptWatcher:
         self._texts = dict(known)
         self._stamps: dict[str, tuple[int, int]] = {}
         self._failed: set[str] = set()
+        self._lost = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="iocp-chess scripts", daemon=True)
 
@@ -161,7 +162,14 @@ class ScriptWatcher:
 
     def look(self) -> None:
         """Look once."""
-        files = {path.stem: path for path in _files(self._folder)}
+        try:
+            files = {path.stem: path for path in _files(self._folder)}
+        except OSError as error:
+            if not self._lost:
+                log.error("scripts in %s cannot be read, and do as before: %s", self._folder, error)
+                self._lost = True
+            return
+        self._lost = False
         for name, path in files.items():
             try:
                 status = path.stat()

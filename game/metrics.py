@@ -1,10 +1,11 @@
 """A chess server's numbers for Prometheus (`serve --metrics PORT`), by the library prometheus-client (extra `metrics`).
 
-The page is served on a thread of its own; a look at it costs the game nothing but a snapshot.
+The page is served on threads of its own; a look at it costs the game nothing but a snapshot.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from .storage import StorageStatus
+
 
 class MetricsError(RuntimeError):
     """The page cannot be served; the text says why and what to do."""
@@ -85,21 +87,25 @@ class Metrics:
 
     def __init__(self, host: str, port: int, look: Callable[[], Vitals]) -> None:
         try:
-            from prometheus_client import CollectorRegistry, start_http_server
+            from prometheus_client import CollectorRegistry
+
+            from .page import Page
         except ImportError:
             raise MetricsError("--metrics needs prometheus-client: pip install 'pyiocp[metrics]'") from None
         registry = CollectorRegistry()
         registry.register(_Collector(look))
         try:
-            self._server, self._thread = start_http_server(port, addr=host, registry=registry)
+            self._page = Page(host, port, registry)
         except OSError as error:
             raise MetricsError(f"metrics cannot be served on {host}:{port} ({error}): choose another port with --metrics") from None
-        self.port: int = self._server.server_port
+        self.port: int = self._page.server_port
+        self._thread = threading.Thread(target=self._page.serve_forever, name="iocp-chess metrics", daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
         """Serve it no more. On any thread."""
-        self._server.shutdown()
-        self._server.server_close()
+        self._page.shutdown()
+        self._page.server_close()
         self._thread.join()
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 MONSTER_IDS: Final = 1_000_000_000
-"""The id of monster number 0. Players' ids are those of sessions, which count from 1."""
+"""The id of monster number 0. Players' ids are those of sessions, which count from 1; behind the last one below this they begin again."""
 
 
 class Ears(IntEnum):
@@ -109,7 +109,7 @@ class Limits:
 
 
 class Player(Piece):
-    """A player's piece, from its connection's begin. Its id is the session's, never used again."""
+    """A player's piece, from its connection's begin. Its id is the session's, used again only after a thousand million others."""
 
     __slots__ = (
         "ears", "exp", "gone", "healing", "knows", "limits", "online", "ranked_at", "session", "text_name", "ticked",
@@ -117,7 +117,7 @@ class Player(Piece):
     )  # fmt: skip
 
     def __init__(self, session: iocp.Session, timed: bool) -> None:
-        super().__init__(session.id, b"", O_PLAYER)
+        super().__init__((session.id - 1) % (MONSTER_IDS - 1) + 1, b"", O_PLAYER)
         self.session = session
         self.text_name = ""
         self.exp = 0

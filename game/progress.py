@@ -11,7 +11,7 @@ class Progress:
 
     def __init__(self) -> None:
         self._shown = 0.0
-        self._live = sys.stderr.isatty()
+        self._live = sys.stderr is not None and sys.stderr.isatty()
 
     def __call__(self, what: str, done: float) -> None:
         now = time.monotonic()

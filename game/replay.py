@@ -42,8 +42,9 @@ from .rescue import Record
 log = logging.getLogger("iocp.game")
 
 _PROGRESS_EVENTS: Final = 500
+"""Between two times that progress is told and files are written."""
 _MOST_UNWRITTEN: Final = 1 << 16
-"""Bytes for one session's file that are kept for the next write."""
+"""Bytes for one session's file, from which on they do not wait for its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,10 @@ def replay(
 
 
 class _Session:
-    """A session that leads nowhere: what it is sent is counted and, with a file, written there."""
+    """A session that leads nowhere: what it is sent is counted and, with a file, kept for it until `flush`.
+
+    `send` does not write: the game, its handlers and scripts would take a full disk for an exception of their own.
+    """
 
     def __init__(self, id: int, address: tuple[str, int], file: Path | None) -> None:
         self.id = id
@@ -111,12 +115,10 @@ class _Session:
         self.sent += len(packet)
         if self._file is not None:
             self._unwritten.append(packet)
-            if self.sent - self._written >= _MOST_UNWRITTEN:
-                self.flush()
 
-    def flush(self) -> None:
-        """Write what waits. Opened each time, since there may be more sessions than files may be open."""
-        if self._file is not None and self._unwritten:
+    def flush(self, least: int = 1) -> None:
+        """Write what waits, if it is so much. Opened each time, since there may be more sessions than files may be open."""
+        if self._file is not None and self.sent - self._written >= least:
             with self._file.open("ab") as file:
                 file.writelines(self._unwritten)
             self._unwritten.clear()
@@ -262,21 +264,11 @@ class _Replay:
 
     def run(self, progress: Callable[[str, float], object]) -> ReplayResult:
         """Do it."""
-        difference = ""
         reader = self._reader
         try:
             if self._output is not None:
                 self._output.mkdir(parents=True, exist_ok=True)
-            for number, event in enumerate(reader):
-                self._do(event)
-                self._comparison.compare(event, self._place)
-                if number % _PROGRESS_EVENTS == 0:
-                    progress("the replay", reader.progress)
-            if reader.complete:
-                self._comparison.end(self._place)
-            progress("the replay", 1.0)
-        except _Difference as found:
-            difference = str(found)
+            difference = self._feed(progress)
         except (KeyError, ValueError, TypeError) as error:
             place = f"event {self._place.events:,}"
             raise RecordingError(f"{reader.path} cannot be replayed beyond {place}: {error!r}") from error
@@ -284,9 +276,6 @@ class _Replay:
             raise RecordingError(f"{self._output} cannot be written: {error.strerror or error}") from None
         except RecordingError as error:
             raise RecordingError(f"{error}; the {self._place.events:,} events before that are as recorded") from None
-        finally:
-            for session in self._sessions.values():
-                self._leave(session)
         return ReplayResult(
             difference=difference,
             complete=reader.complete,
@@ -297,6 +286,27 @@ class _Replay:
             errors=self._errors,
             made_by=reader.made_by,
         )
+
+    def _feed(self, progress: Callable[[str, float], object]) -> str:
+        """Do all events up to the first difference: that one in words, or "". What was sent until then is in the files, however it ends."""
+        reader = self._reader
+        try:
+            for number, event in enumerate(reader):
+                self._do(event)
+                self._comparison.compare(event, self._place)
+                if number % _PROGRESS_EVENTS == 0:
+                    progress("the replay", reader.progress)
+                    for session in self._sessions.values():
+                        session.flush(_MOST_UNWRITTEN)
+            if reader.complete:
+                self._comparison.end(self._place)
+            progress("the replay", 1.0)
+        except _Difference as found:
+            return str(found)
+        finally:
+            for session in self._sessions.values():
+                self._leave(session)
+        return ""
 
     def _do(self, event: Event) -> None:
         """Do to the server what was done to it, if that is what the event tells of."""

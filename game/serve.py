@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import iocp
 from iocp._iocpcore import raise_open_files
-from iocp.output import say
+from iocp.output import remark, say
 from iocp.runner import stopping_on_signals
-from iocp.signals import INTERRUPTED, SignalFlag, calling_on_signals
+from iocp.signals import INTERRUPTED, SignalFlag, calling_on_signals, interrupting_on_terminate
 
 from .board import Board, Mark, Meter, Scene
 from .collector import spare_the_world
@@ -98,32 +98,41 @@ def serve(options: ServeOptions) -> int:
         game, storage, writer, scripts = make_game(options)
         server = _make_server(game, options)
     except UsageError as error:
-        print(f"iocp-chess: {error}", file=sys.stderr)
+        remark(f"iocp-chess: {error}")
         return 2
     raise_open_files()
     spare_the_world()
     log.addFilter(LogLimit())
     code = unsaved = 0
     hurried = False
-    try:
-        if storage is not None:
-            storage.start()
-        code = _run(server, game, storage, writer, scripts, options)
-    except KeyboardInterrupt:
-        hurried = True  # the second Ctrl-C: now everything is to be over at once
-    finally:
-        if storage is not None:
-            unsaved, hurried = _stop_storage(storage, hurried)
+    with interrupting_on_terminate():
+        try:
+            if storage is not None:
+                storage.start()
+            code = _run(server, game, storage, writer, scripts, options)
+        except KeyboardInterrupt:
+            hurried = True  # the second signal: now everything is to be over at once
+            game.world.keep_all()
+        except TimeoutError as error:
+            remark(f"iocp-chess: {error}. Does a script of the monsters never end?")
+            code = 1
+            game.world.keep_all()
+        finally:
+            if storage is not None:
+                unsaved, hurried = _stop_storage(storage, hurried)
     if hurried:
         kept = f": {counted(unsaved, 'player')} not saved{', see the log' if unsaved else ''}"
-        print(f"iocp-chess: interrupted{kept if storage is not None else ''}", file=sys.stderr)
+        remark(f"iocp-chess: interrupted{kept if storage is not None else ''}")
         return INTERRUPTED
     if unsaved:
-        print(f"iocp-chess: {counted(unsaved, 'player')} could not be saved: see the log", file=sys.stderr)
+        remark(f"iocp-chess: {counted(unsaved, 'player')} could not be saved: see the log")
     if code:
         return code
-    say(summary(vitals(game, server, storage), game.counts.most_online, game.counts.online_at_stop,
-                time.process_time() - began))  # fmt: skip
+    try:
+        say(summary(vitals(game, server, storage), game.counts.most_online, game.counts.online_at_stop,
+                    time.process_time() - began))  # fmt: skip
+    except OSError as error:
+        remark(f"iocp-chess: the summary could not be written: {error}")
     return 1 if unsaved else 0
 
 
@@ -141,27 +150,33 @@ def _run(
         if writer is not None:
             stack.callback(writer.close)
         stack.enter_context(stopping_on_signals(server))
+        page = None
         try:
+            # Before the start, with which a recording takes the place of an earlier one.
+            if options.metrics is not None:
+                page = Metrics(options.host, options.metrics, lambda: vitals(game, server, storage))
+                stack.callback(page.stop)
             server.start()
+        except MetricsError as error:
+            remark(f"iocp-chess: {error}")
+            return 2
         except (OSError, RuntimeError) as error:
-            print(f"iocp-chess: {explain(error, options.host, options.port)}", file=sys.stderr)
+            remark(f"iocp-chess: {explain(error, options.host, options.port)}")
             return 2
         stack.callback(server.stop)
-        if options.metrics is not None:
-            try:
-                page = Metrics(options.host, options.metrics, lambda: vitals(game, server, storage))
-            except MetricsError as error:
-                print(f"iocp-chess: {error}", file=sys.stderr)
-                return 2
-            stack.callback(page.stop)
-            print(f"metrics on http://{printed(options.host, page.port)}/metrics", file=sys.stderr, flush=True)
+        if page is not None:
+            remark(f"metrics on http://{printed(options.host, page.port)}/metrics")
         if options.npcs:
             watcher = ScriptWatcher(
                 options.scripts, scripts, lambda name, text: server.post(_install, game, name, text)
             )
             watcher.start()
             stack.callback(watcher.stop)
-        _serve(server, game, storage, options)
+        try:
+            _serve(server, game, storage, options)
+        except OSError as error:
+            remark(f"iocp-chess: nothing can be written to standard output: {error}")
+            return 2
     return 0
 
 
@@ -188,7 +203,7 @@ def make_game(
         began = time.monotonic()
         world = setting.build(Progress())
         if (seconds := time.monotonic() - began) >= 0.5:
-            print(f"the world was made in {seconds:.1f} s", file=sys.stderr, flush=True)
+            remark(f"the world was made in {seconds:.1f} s")
     except (TerrainError, ScriptError, ValueError) as error:
         raise UsageError(str(error)) from None
     game_options: dict[str, Any] = {

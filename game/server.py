@@ -255,6 +255,9 @@ class ChessServer(iocp.Handler):
             log.warning("session %d from %s: world full", player.id, player.session.address[0])
             here = f"{counted(len(world.players), 'player')} {'is' if len(world.players) == 1 else 'are'} here, no more are let in"
             return self._turn_away(player, LoginFail.WORLD_FULL, here)
+        if player.id in world.players:  # of one who has stayed while ids went round
+            counts.turned_away += 1
+            return self._turn_away(player, LoginFail.WORLD_FULL, "somebody has the number that you would get, come again")
         world.enter(player, name, encode_name(name, self._name_encoding), lambda: self._hello(player))
         counts.logins += 1
         counts.most_online = max(counts.most_online, len(world.players))

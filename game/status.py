@@ -11,6 +11,8 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from iocp.output import remark
+
 from .board import Meter
 from .quantity import counted
 from .vitals import Vitals
@@ -57,7 +59,7 @@ class StatusLine:
         self._text = StatusText()
         self._live: Live | None = None
         self.interval: float | None = every or None
-        if sys.stderr.isatty() and (live := _live()) is not None:
+        if sys.stderr is not None and sys.stderr.isatty() and (live := _live()) is not None:
             self._live = live
             self.interval = LIVE_EVERY
 
@@ -65,7 +67,7 @@ class StatusLine:
         """Draw or print it."""
         line = self._text.line(now)
         if self._live is None:
-            print(line, file=sys.stderr, flush=True)
+            remark(line)
             return
         from rich.text import Text
 

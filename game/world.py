@@ -97,8 +97,8 @@ class World:
         self.players: Final[dict[int, Player]] = {}
         """Who is on the board, by id."""
         self.names: Final[dict[str, Player]] = {}
-        self._limits: dict[str, Limits] = {}
-        """Of those who left a moment ago."""
+        self._limits: dict[str, tuple[str, Limits]] = {}
+        """Of those who left a moment ago, by name: a pair of its own for each time that somebody leaves."""
         self.records: dict[str, Record] = {}
         """What is kept of all players, online or not; given at the start."""
         self.keep: Callable[[Record], object] = lambda record: None
@@ -123,7 +123,7 @@ class World:
         if name in self.names:
             raise ValueError(f"player {name!a} is on the board already")
         player.text_name, player.name = name, packed_name
-        player.limits = self._limits.pop(name, player.limits)
+        _, player.limits = self._limits.pop(name, (name, player.limits))
         if not self.busy:
             self.agenda.tick = int(self.now / TICK)
         x, y = self._recall(player)
@@ -157,8 +157,8 @@ class World:
         del self.names[player.text_name]
         self._keep(player)
         # Whoever comes back at once has no other limits than before.
-        self._limits[player.text_name] = player.limits
-        self.agenda.after(_LIMITS_TICKS, self._forget_limits, (player.text_name, player.limits))
+        left = self._limits[player.text_name] = (player.text_name, player.limits)
+        self.agenda.after(_LIMITS_TICKS, self._forget_limits, left)
 
     def _keep(self, player: Player) -> None:
         name = player.text_name
@@ -172,8 +172,9 @@ class World:
             self.keep(record)
 
     def _forget_limits(self, left: tuple[str, Limits]) -> None:
-        name, limits = left
-        if self._limits.get(name) is limits:
+        name, _ = left
+        # A player who came back and left again has the same limits, which are then remembered for longer.
+        if self._limits.get(name) is left:
             del self._limits[name]
 
     def _keep_later(self, player: Player) -> None:
@@ -183,7 +184,7 @@ class World:
 
     def keep_all(self) -> None:
         """Give the records of all who are on the board to the storage: before the end."""
-        for player in self.players.values():
+        for player in list(self.players.values()):
             self._keep(player)
 
     # What players do

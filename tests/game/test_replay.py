@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import time
 from hashlib import blake2b
+from pathlib import Path
 from random import Random
 
 import iocp
@@ -12,6 +15,7 @@ import pytest
 from chess_client import TIMEOUT
 from commands import run, stop
 from iocp.game import recorder
+from iocp.game import replay as replaying
 from iocp.game.kinds import ScriptError
 from iocp.game.names import encode_name
 from iocp.game.protocol import pack_attack, pack_login, pack_say, pack_step, pack_teleport
@@ -288,6 +292,42 @@ def test_what_cannot_be_replayed_exits_2(tmp_path, capsys):
         assert replay_command(options) == 2
         told = capsys.readouterr()
         assert words in told.err and not told.out
+
+
+@pytest.mark.parametrize("most_unwritten", [1, 1 << 30], ids=["while it runs", "at its end"])
+def test_an_output_on_a_full_disk_exits_2_and_is_no_fault_of_the_game(tmp_path, monkeypatch, capsys, caplog, most_unwritten):
+    open_file = Path.open
+
+    def no_room(path, mode="r", **options):
+        if mode == "ab":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return open_file(path, mode, **options)
+
+    path = tmp_path / "game.rec"
+    play(path)
+    monkeypatch.setattr(replaying, "_MOST_UNWRITTEN", most_unwritten)
+    monkeypatch.setattr(Path, "open", no_room)
+    assert replay_command(ReplayOptions(path, tmp_path / "sent")) == 2
+    told = capsys.readouterr()
+    assert f"{tmp_path / 'sent'} cannot be written: {os.strerror(errno.ENOSPC)}" in told.err and not told.out
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def test_an_output_is_written_while_the_replay_runs(tmp_path, monkeypatch):
+    written = []
+    flush = replaying._Session.flush
+
+    def noted(session, least=1):
+        before = session._written
+        flush(session, least)
+        written.append((least, session._written - before))
+
+    play(tmp_path / "game.rec")
+    monkeypatch.setattr(replaying, "_MOST_UNWRITTEN", 1_000)
+    monkeypatch.setattr(replaying._Session, "flush", noted)
+    assert replay(tmp_path / "game.rec", output=tmp_path / "sent").identical
+    early = [size for least, size in written if least == 1_000]
+    assert any(early) and all(size == 0 or size >= 1_000 for size in early)
 
 
 def test_a_game_option_of_a_newer_version_is_said(tmp_path, capsys):

@@ -136,6 +136,21 @@ def test_a_script_that_cannot_be_read_is_tried_again_and_logged_once(tmp_path, c
     assert changes.look() == [("wolf", "three")]
 
 
+def test_a_folder_that_is_gone_is_logged_once_and_looked_at_again(tmp_path, caplog):
+    folder, away = tmp_path / "scripts", tmp_path / "away"
+    folder.mkdir()
+    (folder / "wolf.py").write_text("one")
+    changes = Changes(folder)
+    for times in (1, 2):
+        folder.rename(away)
+        assert [changes.look() for _ in range(3)] == [[], [], []], "the kinds are as they were"
+        assert len(caplog.records) == times and str(folder) in caplog.records[-1].getMessage()
+        assert caplog.records[-1].exc_info is None
+        (away / "wolf.py").write_text("changed" * times)
+        away.rename(folder)
+        assert changes.look() == [("wolf", "changed" * times)]
+
+
 def test_a_folder_without_scripts_or_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(ScriptError, match="no script"):
         read_scripts(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from iocp.game.agenda import TICK
 from iocp.game.names import encode_name
 from iocp.game.piece import Player
 from iocp.game.terrain import MAX_SIZE, Terrain
@@ -137,6 +138,27 @@ def test_a_name_is_on_the_board_once():
         entered(world, 2, "anna")
     world.leave(anna)
     assert entered(world, 3, "anna").online
+
+
+def test_limits_are_remembered_for_a_minute_from_the_last_time_that_a_player_left():
+    world = world_of()
+
+    def wait(seconds):
+        for _ in range(round(seconds / TICK)):
+            world.now += TICK
+            world.run()
+
+    world.leave(entered(world, 1, "anna"))
+    wait(59)
+    anna = entered(world, 2, "anna")
+    limits = anna.limits
+    world.leave(anna)
+    wait(59)
+    anna = entered(world, 3, "anna")
+    assert anna.limits is limits, "the minute of the first time is over"
+    world.leave(anna)
+    wait(61)
+    assert entered(world, 4, "anna").limits is not limits
 
 
 @pytest.mark.parametrize(
