@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from .terrain import Terrain
 
 PANEL: Final = 30
-"""Columns of the panel at the right; 24 x 24 tiles of two columns and the panel fill a terminal of 80 x 24."""
+"""Columns of the panel at the right, at least: it takes what the board leaves. 24 x 24 tiles of two columns and the panel fill a terminal of
+80 x 24."""
+_LEAST_NOTES: Final = 3
+"""Rows for notes, or for the end of them, which is the newest: the status gives way to them."""
 _LIVE_INTERVAL: Final = 1 / 8
 _PLAIN_INTERVAL: Final = 1.0
 
@@ -76,10 +79,13 @@ class Scene:
     """How far the one who watches sees, in tiles: what is beyond is drawn dark."""
     origin: tuple[int, int] = (0, 0)
     """The tile at the left top, where a part of a larger board is shown; marks and obstacles are where they are on the whole one."""
+    notice: str = ""
+    """What must be seen however little room there is."""
 
     def line(self) -> str:
         """The status as one plain line."""
-        return "  ".join(f"{label} {value}" for label, value in self.status)
+        pairs = [*self.status, ("notice", self.notice)] if self.notice else self.status
+        return "  ".join(f"{label} {value}" for label, value in pairs)
 
 
 class Meter:
@@ -102,11 +108,14 @@ class Board:
     """Shows scenes on `stream` (standard output), as a context manager. `interval`: seconds between scenes."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream if stream is not None else sys.stdout
+        # A program may have been started without standard output: nothing is shown then.
+        self._stream: TextIO | None = stream if stream is not None else sys.stdout
         self._live: Live | None = None
         self._last = -math.inf
+        self.unread = False
+        """Whether whoever read the lines is gone: what is shown goes nowhere."""
         self.interval = _PLAIN_INTERVAL
-        if _can_draw(self._stream):
+        if self._stream is not None and _can_draw(self._stream):
             self._live = _live(self._stream)
             if self._live is not None:
                 self.interval = _LIVE_INTERVAL
@@ -117,7 +126,7 @@ class Board:
         return self._live is not None
 
     def show(self, scene: Scene) -> None:
-        """Draw the scene; as a line at most once a second."""
+        """Draw the scene; as a line at most once a second. Raises OSError if it cannot be written, for another reason than `unread`."""
         if self._live is not None:
             size = shutil.get_terminal_size()
             self._live.update(draw(scene, size.columns, size.lines), refresh=True)
@@ -125,7 +134,7 @@ class Board:
         now = time.monotonic()
         if now - self._last >= _PLAIN_INTERVAL * 0.9:
             self._last = now
-            say(scene.line(), self._stream)
+            self.unread = not say(scene.line(), self._stream) or self.unread
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -158,6 +167,7 @@ def _live(stream: TextIO) -> Live | None:
 
 def draw(scene: Scene, width: int, height: int) -> Table:
     """The scene for a terminal of `width` x `height` characters: the board and a panel. Needs rich."""
+    from rich.cells import cell_len
     from rich.table import Table
 
     room = max(2, width - PANEL - 2)
@@ -165,8 +175,9 @@ def draw(scene: Scene, width: int, height: int) -> Table:
     board = _tiles(scene, tile) if tile >= 1 else _density(scene, room, height)
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
-    grid.add_column(no_wrap=True, width=PANEL)
-    grid.add_row(board, _panel(scene, height))
+    panel = max(PANEL, width - max(map(cell_len, board.plain.split("\n"))) - 2)
+    grid.add_column(no_wrap=True, width=panel)
+    grid.add_row(board, _panel(scene, panel, height))
     return grid
 
 
@@ -240,14 +251,20 @@ def _density(scene: Scene, width: int, height: int) -> Text:
     return Text("\n").join(lines)
 
 
-def _panel(scene: Scene, height: int) -> Text:
+def _panel(scene: Scene, width: int, height: int) -> Text:
+    from rich import get_console
     from rich.cells import set_cell_size
     from rich.text import Text
 
-    lines = [Text(scene.title, "bold"), Text()]
-    for label, value in scene.status:
-        lines.append(Text.assemble((f"{label:<11}", "dim"), (value, "bold")))
-    lines += [Text(), *(Text(note, "yellow") for note in scene.notes)]
+    lines = [Text(scene.title, "bold")]
+    if scene.notice:
+        lines += Text(scene.notice, "bold red").wrap(get_console(), width)
+    notes = [line for note in scene.notes for line in Text(note, "yellow").wrap(get_console(), width)]
+    # With a blank line before and after the status.
+    status = scene.status[: max(0, height - len(lines) - min(len(notes), _LEAST_NOTES) - 2)]
+    lines += [Text(), *(Text.assemble((f"{label:<11}", "dim"), (value, "bold")) for label, value in status), Text()]
+    room = height - len(lines)
+    lines += notes[-room:] if room > 0 else []
     room = height - len(lines)
     # Whoever came first, first; the last line says how many did not fit.
     shown = scene.marks if len(scene.marks) <= room else scene.marks[: max(0, room - 1)]

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import math
-import socket
 import time
 from collections import deque
 from enum import Enum
@@ -23,6 +22,7 @@ from iocp import Reason
 from ..names import encode_name
 from ..protocol import LoginFail, pack_login, pack_logout
 from ..server import FRAMING
+from .lookup import Lookup
 from .model import KNOWS, NOWHERE, Model
 
 if TYPE_CHECKING:
@@ -40,6 +40,10 @@ STEADY: Final = 5.0
 PING_EVERY: Final = 5.0
 """Seconds without a move of one's own, after which the round trip is measured by one that leads nowhere; it also tells the server that
 somebody is still there."""
+POLL_SECONDS: Final = 0.01
+"""How long one `poll` takes in what came, at most: a flood must not hold up frames, nor Ctrl-C."""
+MOST_WAITING: Final = 50_000
+"""Packets that may wait to be taken in, seconds of the busiest board; beyond that the connection is given up, or memory would fill."""
 _REFUSED: Final = (errno.ECONNREFUSED, 1225, 10061)
 
 Event: TypeAlias = "tuple[iocp.Session, float, bytes | Reason | None]"
@@ -82,6 +86,10 @@ class Connection(iocp.Handler):
         self._login = pack_login(encode_name(name, name_encoding), KNOWS)
         self._session: iocp.Session | None = None
         self._events: deque[Event] = deque()
+        self._flooding: iocp.Session | None = None
+        """The session of which more came than may wait; set on the engine's worker."""
+        self._lookup: Lookup | None = None
+        """Under way, before there is a session."""
         self._attempts = 0
         self._began = 0.0
         """When the last attempt began."""
@@ -97,8 +105,12 @@ class Connection(iocp.Handler):
         self._events.append((session, time.perf_counter(), None))
 
     def on_packet(self, session: iocp.Session, packet: bytes) -> None:
-        """Keep it for `poll`."""
-        self._events.append((session, time.perf_counter(), packet))
+        """Keep it for `poll`, if there is room."""
+        if len(self._events) < MOST_WAITING:
+            self._events.append((session, time.perf_counter(), packet))
+        else:
+            self._flooding = session
+            session.abort()
 
     def on_disconnect(self, session: iocp.Session, reason: Reason) -> None:
         """Keep it for `poll`."""
@@ -140,25 +152,33 @@ class Connection(iocp.Handler):
 
     def poll(self, now: float) -> None:
         """Tell the model all that came, and do what is due. `now`: `time.perf_counter()`."""
-        # What comes meanwhile is for the next frame: a flood must not hold up this one.
-        for _ in range(len(self._events)):
-            session, at, news = self._events.popleft()
-            if session is not self._session:
-                continue
-            if news is None:
-                self.model.forget()
-            elif isinstance(news, bytes):
-                self._heard_at = at
-                self.model.told(news, at)
-                if self.state is State.CONNECTING and self.model.me is not None:
-                    self._arrived(at)
-            else:
-                self._ended(session, news, now)
+        if self._lookup is not None:
+            self._open(self._lookup)
+        if self._session is not None and self._flooding is self._session:
+            self._events.clear()
+            self._give_up(self._session, f"{self.where} sends more than can be drawn")
+        # The rest is for the next frame.
+        end = time.perf_counter() + POLL_SECONDS
+        while self._events and time.perf_counter() < end:
+            self._take(*self._events.popleft(), now)
         self._watch(now)
         if self.state is State.LOST and now >= self.retry_at:
             self._connect()
         elif self.online and now - self._last_move >= PING_EVERY:
             self.step(NOWHERE, now)
+
+    def _take(self, session: iocp.Session, at: float, news: bytes | Reason | None, now: float) -> None:
+        if session is not self._session:
+            return
+        if news is None:
+            self.model.forget()
+        elif isinstance(news, bytes):
+            self._heard_at = at
+            self.model.told(news, at)
+            if self.state is State.CONNECTING and self.model.me is not None:
+                self._arrived(at)
+        else:
+            self._ended(session, news, now)
 
     def _watch(self, now: float) -> None:
         """Give up a connection on which nothing comes."""
@@ -171,6 +191,9 @@ class Connection(iocp.Handler):
             why = f"nothing came from {self.where} for {SILENCE:g} s: the server hangs, or the network is down"
         else:
             return
+        self._give_up(session, why)
+
+    def _give_up(self, session: iocp.Session, why: str) -> None:
         # What else comes of that session is no longer asked for.
         self._session = None
         self._lose(why)
@@ -180,11 +203,25 @@ class Connection(iocp.Handler):
         self.state = State.CONNECTING
         self.model.failed = None
         self._attempts += 1
+        self._lookup = Lookup(self._host)
+        self._open(self._lookup)
+
+    def _open(self, lookup: Lookup) -> None:
+        """Go on to connect once the address is known."""
+        try:
+            address = lookup.address()
+        except OSError as error:
+            self._lookup = None
+            # A name that was known before is no wrong argument: the network is down, or its resolver.
+            now = f"cannot look up host {self._host!r} now ({error})"
+            self._lose(now if self.logins else f"host {self._host!r} is not known: name another with --host")
+            return
+        if address is None:
+            return
+        self._lookup = None
         self._began = time.perf_counter()
         try:
-            self._session = self.client.connect(self._host, self._port, timeout=CONNECT_TIMEOUT)
-        except socket.gaierror:
-            self._lose(f"host {self._host!r} is not known: name another with --host")
+            self._session = self.client.connect(address, self._port, timeout=CONNECT_TIMEOUT)
         except OSError as error:
             self._lose(f"cannot connect to {self.where}: {error}")
         except RuntimeError:

@@ -22,10 +22,11 @@ class Pictures:
         self._film = film
         self._left = frames
         self._taken = 0
-        if shot is not None and not shot.absolute().parent.is_dir():
-            raise PictureError(f"--shot {shot}: there is no folder {shot.absolute().parent}")
-        if shot is not None and shot.is_dir():
-            raise PictureError(f"--shot {shot}: this is a folder, name a file")
+        if shot is not None:
+            try:
+                _check(shot)
+            except OSError as error:
+                raise PictureError(f"--shot {shot}: {error.strerror or error}") from None
         if film is not None:
             try:
                 film.mkdir(parents=True, exist_ok=True)
@@ -43,6 +44,20 @@ class Pictures:
         if self._shot is not None:
             _save(surface, self._shot)
         return True
+
+
+def _check(shot: Path) -> None:
+    """Raises PictureError or OSError if there can be no such file: told now, and not after all frames."""
+    if not shot.absolute().parent.is_dir():
+        raise PictureError(f"--shot {shot}: there is no folder {shot.absolute().parent}")
+    if shot.is_dir():
+        raise PictureError(f"--shot {shot}: this is a folder, name a file")
+    if shot.is_file():
+        shot.open("ab").close()
+    elif not shot.exists():
+        shot.open("xb").close()
+        # Until there is a picture there is no file.
+        shot.unlink()
 
 
 def _save(surface: pygame.Surface, file: Path) -> None:

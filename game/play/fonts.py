@@ -14,12 +14,14 @@ import pygame
 from .looks import Colour
 
 _KNOWN: Final = (
-    "nanumbarungothic", "nanumgothic", "pretendard", "notosanscjk", "notosanskr", "sourcehansans", "malgun", "applesdgothicneo",
+    "nanumgothic", "nanumbarungothic", "pretendard", "notosanscjk", "notosanskr", "sourcehansans", "malgun", "applesdgothicneo",
     "undotum", "d2coding", "baekmuk", "gulim", "nanum", "applegothic", "arialuni", "wqy-zenhei", "droidsansfallbackfull",
 )  # fmt: skip
-"""What the files of fonts with Hangul are called, the nicest first."""
+"""What the files of fonts with Hangul are called, the nicest first; one that draws nothing at all for letters it lacks is not."""
 _SUFFIXES: Final = (".ttf", ".ttc", ".otf")
 _MOST_KEPT: Final = 600
+_NO_LETTER: Final = "\U0010ffff"
+"""What no font has: it is drawn as that font draws whatever it lacks."""
 
 
 class FontError(Exception):
@@ -54,8 +56,15 @@ def _candidates() -> Iterator[Path]:
 
 
 def has_hangul(font: pygame.font.Font) -> bool:
-    """Whether the font can draw Korean."""
-    return all(metric is not None for metric in font.metrics("가한힣"))
+    """Whether the font can draw Korean. Its metrics do not tell: they are those of the box in place of what it lacks."""
+    # Syllables of KS X 1001: fonts with no others draw nearly all that is written.
+    return len({_ink(font, "가"), _ink(font, "한")} - {_ink(font, _NO_LETTER), b""}) == 2
+
+
+def _ink(font: pygame.font.Font, text: str) -> bytes:
+    """What the text looks like; empty if there is nothing to be seen."""
+    picture = font.render(text, True, (255, 255, 255))
+    return pygame.image.tobytes(picture.subsurface(picture.get_bounding_rect()), "RGBA")
 
 
 def find_hangul_font() -> Path | None:
@@ -92,11 +101,11 @@ class Fonts:
             try:
                 font = pygame.font.Font(file, 12)
                 # Some files that are no fonts are noticed only now.
-                font.render("a", True, (0, 0, 0))
+                hangul = has_hangul(font)
             except (pygame.error, OSError) as error:
                 raise FontError(f"{file}: not a font that can be used ({error})") from None
             self.path: Path | None = file
-            if not has_hangul(font):
+            if not hangul:
                 self.advice = f"{file.name} has no Hangul: Korean text shows as boxes"
         else:
             self.path = find_hangul_font()
@@ -133,6 +142,8 @@ class Fonts:
     def _draw(self, text: str, size: int, colour: Colour, bold: bool) -> pygame.surface.Surface:
         font = self.font(size, bold)
         try:
+            if not text.isascii() and not _ink(font, _NO_LETTER):
+                text = "".join(letter if letter.isspace() or _ink(font, letter) else "?" for letter in text)
             return font.render(text, True, colour)
         except (pygame.error, ValueError, UnicodeError):
             # A NUL, or what the font cannot lay out at all.

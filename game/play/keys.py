@@ -69,6 +69,9 @@ class Keys:
     def act(self, now: float) -> None:
         """Do what is due: steps, attacks, and the overview of a server that was connected to again."""
         self._deeds.step(now)
+        if self._connection.state is State.TAKEN and self._outlook.typing is not None:
+            # Enter and escape are answers to the notice now.
+            self._close_line()
         if self._attacking:
             self._deeds.attack(now)
         if self._model.spectating or self._model.spectate_refusal:

@@ -275,7 +275,9 @@ class Model:
         if self.size is None or news.shift != cell_shift(self.size):
             self.odd += 1
             return
-        for cell in range(news.first, news.last + 1):
+        # No farther than the board, however far the server says.
+        across = ((self.size - 1) >> news.shift) + 1
+        for cell in range(news.first, min(news.last + 1, across**2)):
             self.cells.pop(cell, None)
         for cell, players, monsters in news.cells:
             self.cells[cell] = (players, monsters)

@@ -17,14 +17,15 @@ _LARGEST: Final = 8_192
 class Obstacles:
     """Keeps a model's terrain as its server's. map_file: the server's map, for servers that were started with one.
 
-    On the thread that owns the model.
+    Raises TerrainError for a file that is no map. On the thread that owns the model.
     """
 
     def __init__(self, model: Model, map_file: Path | None = None) -> None:
         self._model = model
-        self._map_file = map_file
+        self._from_file = None if map_file is None else Terrain.load(map_file)
         self._tried: WorldInfo | None = None
         self._made: list[tuple[WorldInfo, Terrain | str]] = []
+        self._maker: threading.Thread | None = None
         self.why = ""
         """Why the obstacles are not known, in words that say what to do; else empty."""
 
@@ -37,9 +38,12 @@ class Obstacles:
             # The server may have become another one while they were made.
             if made_for == world:
                 self._take(made, now)
-        if world is not None and model.needs_terrain and world != self._tried:
+        # One board at a time: a server that tells of ever new ones must not get a thread for each.
+        busy = self._maker is not None and self._maker.is_alive()
+        if world is not None and model.needs_terrain and world != self._tried and not busy:
             self._tried = world
-            threading.Thread(target=self._make, args=(world,), name="obstacles", daemon=True).start()
+            self._maker = threading.Thread(target=self._make, args=(world,), name="obstacles", daemon=True)
+            self._maker.start()
 
     def _take(self, made: Terrain | str, now: float) -> None:
         if isinstance(made, str):
@@ -61,9 +65,7 @@ class Obstacles:
     def _obstacles_of(self, world: WorldInfo) -> Terrain | str:
         """The obstacles, or why there are none."""
         if world.percent == FROM_A_FILE:
-            if self._map_file is None:
-                return "the obstacles are from a map file of the server: to see them give the file with --map"
-            return Terrain.load(self._map_file)
+            return self._from_file or "the obstacles are from a map file of the server: to see them give the file with --map"
         if world.size > _LARGEST:
             return f"the board of {world.size:,} tiles a side is too large to draw its obstacles here"
         if world.percent == 0:

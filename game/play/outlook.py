@@ -58,6 +58,6 @@ class Outlook:
 
 
 def longer(line: str, text: str) -> str:
-    """The chat line with `text` behind it, if that may be said and is not too long; else as it was."""
+    """The chat line with what of `text` may be said behind it, as far as there is room for it."""
     more = line + "".join(letter for letter in text if letter.isprintable())
-    return more if len(more.encode()) <= _LONGEST_LINE else line
+    return more.encode()[:_LONGEST_LINE].decode(errors="ignore")

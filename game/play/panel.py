@@ -18,6 +18,10 @@ from .outlook import Outlook
 
 WIDTH: Final = 300
 _GAP: Final = 10
+_NAME_SIZES: Final = (22, 19, 16, 13, 10)
+"""Of one's own name: the first at which it ends before the level."""
+_LEAST_CHAT: Final = 72
+"""Pixels for the line being typed and one that was said: the small map gives way to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +48,14 @@ class Panel:
         top = self._draw_player(surface, inner, model, name)
         top = self._draw_numbers(surface, inner, top + _GAP, model, numbers)
         side = min(inner.width, max(80, (area.height - top) * 45 // 100))
-        card = self._card(surface, pygame.Rect(inner.left, top + _GAP, inner.width, side + 2))
-        small = pygame.Rect(0, 0, side, side)
-        small.center = card.center
-        self._maps.draw_small(surface, small, model, now)
-        bottom = pygame.Rect(inner.left, card.bottom + _GAP, inner.width, inner.bottom - card.bottom - _GAP)
-        if bottom.height > 40:
-            self._draw_chat(surface, bottom, model, outlook, now)
+        card = pygame.Rect(inner.left, top + _GAP, inner.width, side + 2)
+        if inner.bottom - card.bottom - _GAP >= _LEAST_CHAT:
+            small = pygame.Rect(0, 0, side, side)
+            small.center = self._card(surface, card).center
+            self._maps.draw_small(surface, small, model, now)
+            top = card.bottom
+        bottom = pygame.Rect(inner.left, top + _GAP, inner.width, inner.bottom - top - _GAP)
+        self._draw_chat(surface, bottom, model, outlook, now)
 
     def _card(self, surface: pygame.Surface, area: pygame.Rect) -> pygame.Rect:
         pygame.draw.rect(surface, looks.CARD, area, border_radius=8)
@@ -72,12 +77,14 @@ class Panel:
     def _draw_player(self, surface: pygame.Surface, area: pygame.Rect, model: Model, name: str) -> int:
         card = self._card(surface, pygame.Rect(area.left, area.top, area.width, 100))
         me = model.me
-        self._text(surface, name, 22, looks.ACCENT, midleft=(card.left + 12, card.top + 22))
+        level = "" if me is None else f"level {me.level}"
+        badge = self._fonts.line(level, 14, looks.INK)
+        box = badge.get_rect(midright=(card.right - 18, card.top + 22)).inflate(14, 6)
+        size = next((size for size in _NAME_SIZES if self._fonts.font(size).size(name)[0] <= box.left - card.left - 18), _NAME_SIZES[-1])
+        self._text(surface, name, size, looks.ACCENT, midleft=(card.left + 12, card.top + 22))
         if me is None:
             self._text(surface, "not on the board", 14, looks.FAINT, midleft=(card.left + 12, card.top + 54))
             return card.bottom
-        badge = self._fonts.line(f"level {me.level}", 14, looks.INK)
-        box = badge.get_rect(midright=(card.right - 18, card.top + 22)).inflate(14, 6)
         pygame.draw.rect(surface, looks.ACCENT, box, border_radius=8)
         surface.blit(badge, badge.get_rect(center=box.center))
         health = me.health or 0

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from iocp.runner import stopping_on_signals
 
 from ..layout import MAX_NAME
+from ..terrain import TerrainError
 from ..violation import ProtocolError
 from .connection import Connection, State
 from .model import Model
@@ -99,7 +100,7 @@ def _play(options: PlayOptions) -> int:
             raise CannotPlay(_NEEDS_SCREEN)
         model = Model(options.name_encoding)
         connection = make_connection(model, options.host, options.port, options.name, options.name_encoding, options.backend)
-        obstacles = Obstacles(model, options.map_file)
+        obstacles = make_obstacles(model, options.map_file)
         with stopping_on_signals(connection.client):
             try:
                 connection.start()
@@ -136,6 +137,14 @@ def make_connection(model: Model, host: str, port: int, name: str, name_encoding
         raise CannotPlay(f"--name: {error}{_syllables(name, name_encoding)}") from None
     except (RuntimeError, OSError) as error:
         raise CannotPlay(str(error)) from None
+
+
+def make_obstacles(model: Model, map_file: Path | None) -> Obstacles:
+    """The obstacles of the model. Raises CannotPlay for a wrong map file, whether the server will ask for one or not."""
+    try:
+        return Obstacles(model, map_file)
+    except TerrainError as error:
+        raise CannotPlay(f"--map {error}") from None
 
 
 def _syllables(name: str, name_encoding: str) -> str:

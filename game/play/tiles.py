@@ -18,6 +18,8 @@ from .motion import Motion
 from .outlook import Outlook
 
 BUBBLE_SECONDS: Final = 6.0
+_BUBBLE_LINES: Final = 4
+"""Of a longer message the log has the rest."""
 ATTACK_SECONDS: Final = 0.3
 FLASH_SECONDS: Final = 0.25
 _SLOTS: Final = (((0.0, 0.0),), ((-0.22, 0.0), (0.22, 0.0)), ((-0.22, -0.2), (0.22, -0.2), (0.0, 0.2)),
@@ -40,7 +42,7 @@ class Tiles:
         self._fonts = fonts
         self._figures = Figures()
         self._squares: tuple[tuple[int, int], pygame.Surface] | None = None
-        self._shade: dict[tuple[int, int], pygame.Surface] = {}
+        self._shade: pygame.Surface | None = None
 
     def draw(
         self, surface: pygame.Surface, camera: Camera, model: Model, motion: Motion, outlook: Outlook, goal: tuple[int, int] | None, now: float
@@ -100,7 +102,11 @@ class Tiles:
         right, bottom = camera.pixel(place[0] + view + 1, place[1] + view + 1)
         seen = pygame.Rect(left, top, right - left, bottom - top)
         area = pygame.Rect(camera.left, camera.top, camera.side, camera.side)
-        inside = seen.clip(area)
+        # Of a place off the board, which a server may tell as well, nothing that is seen is shown: then the first part is all there is.
+        inside = seen.clip(area) or pygame.Rect(area.bottomleft, (0, 0))
+        if self._shade is None or self._shade.get_size() != area.size:
+            self._shade = pygame.Surface(area.size, pygame.SRCALPHA)
+            self._shade.fill((14, 18, 30, looks.UNSEEN))
         for part in (
             pygame.Rect(area.left, area.top, area.width, inside.top - area.top),
             pygame.Rect(area.left, inside.bottom, area.width, area.bottom - inside.bottom),
@@ -108,13 +114,7 @@ class Tiles:
             pygame.Rect(inside.right, inside.top, area.right - inside.right, inside.height),
         ):
             if part.width > 0 and part.height > 0:
-                shade = self._shade.get(part.size)
-                if shade is None:
-                    if len(self._shade) > 200:
-                        self._shade.clear()
-                    shade = self._shade[part.size] = pygame.Surface(part.size, pygame.SRCALPHA)
-                    shade.fill((14, 18, 30, looks.UNSEEN))
-                surface.blit(shade, part)
+                surface.blit(self._shade, part, ((0, 0), part.size))
         pygame.draw.rect(surface, (255, 255, 255), seen.inflate(2, 2), 1)
 
     def _draw_marks(
@@ -231,7 +231,9 @@ class Tiles:
 
     def _draw_bubble(self, surface: pygame.Surface, camera: Camera, piece: Sighted, square: pygame.Rect, now: float) -> None:
         size = max(12, min(18, camera.tile // 3))
-        lines = self._fonts.wrapped(piece.said, size, max(90, min(220, camera.side // 3)))[:4]
+        lines = self._fonts.wrapped(piece.said, size, max(90, min(220, camera.side // 3)))
+        if len(lines) > _BUBBLE_LINES:
+            lines[_BUBBLE_LINES - 1 :] = [f"{lines[_BUBBLE_LINES - 1][:-1]}…"]
         pictures = [self._fonts.line(line, size, looks.INK) for line in lines]
         wide = max(picture.get_width() for picture in pictures) + 16
         high = sum(picture.get_height() for picture in pictures) + 10

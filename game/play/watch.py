@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from iocp.output import silence
 from iocp.runner import stopping_on_signals
 
 from ..board import Board, Mark, Scene
@@ -22,7 +23,7 @@ from .deeds import Deeds
 from .model import Model
 from .obstacles import Obstacles
 from .outlook import longer
-from .play import CannotPlay, arrive, make_connection, outcome
+from .play import CannotPlay, arrive, make_connection, make_obstacles, outcome
 from .terminal import ENTER, ERASE, ESCAPE, LETTERS, Terminal
 from .walk import Walk
 
@@ -49,14 +50,18 @@ class WatchOptions:
 
 
 def watch(options: WatchOptions) -> int:
-    """Watch; exit code 0 when the player leaves, 1 if it was not on the board at the end, 2 if it cannot start. On the main thread."""
+    """Watch; exit code 0 when the player or whoever reads leaves, 1 if it was not on the board at the end, 2 if it cannot start or be shown.
+
+    On the main thread.
+    """
     model = Model(options.name_encoding)
     try:
         connection = make_connection(model, options.host, options.port, options.name, options.name_encoding, options.backend)
+        obstacles = make_obstacles(model, options.map_file)
         with stopping_on_signals(connection.client):
             try:
                 connection.start()
-                if arrive(connection) and _watch(connection, model, Obstacles(model, options.map_file), options.seconds):
+                if arrive(connection) and _watch(connection, model, obstacles, options.seconds):
                     return outcome(connection)
             finally:
                 connection.stop()
@@ -69,7 +74,7 @@ def watch(options: WatchOptions) -> int:
 
 
 def _watch(connection: Connection, model: Model, obstacles: Obstacles, seconds: float) -> bool:
-    """True at the end of the time, or when somebody else took the piece over; False if the player left."""
+    """True at the end of the time, or when somebody else took the piece over; False if the player left, or the reader."""
     shown_at = -math.inf
     player = _Player(model, connection)
     with Terminal() as terminal, Board() as board:
@@ -82,10 +87,20 @@ def _watch(connection: Connection, model: Model, obstacles: Obstacles, seconds: 
             player.deeds.step(now)
             if now - shown_at >= board.interval:
                 shown_at = now
-                board.show(scene(connection, model, now, player.notes if terminal.live else ()))
-            if player.leaving or connection.client.wait(_POLL):
+                _show(board, scene(connection, model, now, player.notes if terminal.live else ()))
+            # As `head` leaves: there is nobody to watch for.
+            if board.unread or player.leaving or connection.client.wait(_POLL):
                 return False
     return True
+
+
+def _show(board: Board, shown: Scene) -> None:
+    try:
+        board.show(shown)
+    except OSError as error:
+        # What could not be written would be tried again at the end of the program.
+        silence(sys.stdout)
+        raise CannotPlay(f"the board cannot be written to standard output: {error.strerror or error}") from None
 
 
 class _Player:
@@ -153,8 +168,6 @@ def scene(connection: Connection, model: Model, now: float, more_notes: Sequence
     ]
     notes = [f"{line.who}: {line.text}" if line.who else line.text for line in model.log][-_MOST_NOTES:]
     notes += more_notes
-    if notice := connection.notice(now):
-        notes.append(notice)
-        status.append(("notice", notice))
     terrain = None if model.needs_terrain else model.terrain
-    return Scene(f"{connection.name} on {connection.where}", 2 * view + 1, marks, status, notes, terrain, view, origin)
+    title = f"{connection.name} on {connection.where}"
+    return Scene(title, 2 * view + 1, marks, status, notes, terrain, view, origin, connection.notice(now))

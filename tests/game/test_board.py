@@ -148,3 +148,52 @@ def test_a_part_of_a_board_is_drawn_from_its_origin_on_and_dark_beyond_the_edge(
     assert len(lines) <= 24 and "anna" in "\n".join(lines)
     if size == 15:
         assert lines[3][6] == "◉" and lines[14][28] in "♚♛♜♝♞"
+
+
+LONG = "no server at 127.0.0.1:3500: start one with iocp-chess serve --port 3500, or name another; trying again in 5 s"
+
+
+@pytest.mark.parametrize("screen", [(80, 24), (120, 40), (60, 10)])
+@pytest.mark.parametrize("size", [15, 24])
+def test_a_notice_and_the_end_of_the_newest_note_are_seen_whatever_the_terminal(size, screen):
+    status = [(f"number {number}", f"{number}") for number in range(7)]
+    notes = [f"ben: {'lorem ipsum ' * 10}" for _ in range(6)] + ["say: " + "dolor " * 18 + "amet|"]
+    lines = drawn(Scene("a title", size, [Mark(1, 0, 0, "anna", True)], status, notes, notice=LONG), *screen)
+    assert len(lines) <= screen[1] and max(map(len, lines)) <= screen[0]
+    panel = " ".join(" ".join(lines).replace("▀", " ").replace("◉", " ").split())
+    assert "trying again in 5 s" in panel and "amet|" in panel
+    if screen != (60, 10):
+        assert "number 6" in panel
+
+
+def test_a_notice_is_the_end_of_the_plain_line():
+    assert Scene("a title", 8, (), STATUS, notice="gone").line() == "players 3  backend epoll  notice gone"
+
+
+class Unread(io.StringIO):
+    """A stream of which nobody reads any more."""
+
+    def write(self, text):
+        raise BrokenPipeError
+
+
+def test_a_board_knows_that_its_reader_is_gone(monkeypatch):
+    now, silenced = [100.0], []
+    monkeypatch.setattr("iocp.game.board.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("iocp.output.silence", silenced.append)
+    out = Unread()
+    board = Board(out)
+    board.show(scene(8))
+    assert board.unread and silenced == [out]
+    # From then on what is written arrives nowhere.
+    monkeypatch.setattr(out, "write", len)
+    now[0] += 5
+    board.show(scene(8))
+    assert board.unread
+
+
+def test_without_standard_output_nothing_is_drawn(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    with Board() as board:
+        board.show(scene(8))
+        assert not board.live and not board.unread

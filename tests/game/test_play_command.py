@@ -291,6 +291,43 @@ def test_pictures_that_cannot_be_written_and_fonts_that_are_none_exit_2(serve, t
         assert arguments[-2] in done.stderr and arguments[-1] in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "file",
+    [
+        "x" * 300 + ".png",
+        str(Path("no-such-folder", "x.png")),
+        pytest.param("/proc/x.png", marks=pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that takes no files")),
+    ],
+    ids=["a name that is too long", "no folder", "a folder that takes none"],
+)
+def test_a_picture_that_cannot_be_is_told_before_anybody_connects(closed_port, file, tmp_path):
+    needs_pygame()
+    done = run("play", "--port", str(closed_port), "--name", "anna", "--shot", file, cwd=tmp_path, env=NO_SCREEN)
+    assert done.returncode == 2 and f"--shot {file}: " in done.stderr and "no server" not in done.stderr and "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_that_is_there_is_kept_until_there_is_another(closed_port, tmp_path):
+    needs_pygame()
+    picture = tmp_path / "x.png"
+    picture.write_bytes(b"before")
+    done = run("play", "--port", str(closed_port), "--name", "anna", "--shot", str(picture), env=NO_SCREEN)
+    assert done.returncode == 2 and "no server" in done.stderr and picture.read_bytes() == b"before"
+
+
+@pytest.mark.parametrize("command", ["play", "watch"])
+def test_a_map_file_that_is_none_exits_2_whether_the_server_has_one_or_not(serve, command, tmp_path):
+    more = ["--shot", str(tmp_path / "x.png"), "--frames", "2"] if command == "play" else ["--seconds", "1"]
+    if command == "play":
+        needs_pygame()
+    missing, wrong = tmp_path / "missing.txt", tmp_path / "wrong.txt"
+    wrong.write_text("no map")
+    server = serve("--world", "8")
+    for file in (missing, wrong):
+        done = client(command, server, "--name", "anna", "--map", str(file), *more, env=NO_SCREEN)
+        assert done.returncode == 2 and f"--map {file}" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_help_of_both_names_their_options():
     assert "--shot" in run("play", "--help").stdout and "--seconds" in run("watch", "--help").stdout
     top = run("--help").stdout

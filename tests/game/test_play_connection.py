@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 
 import iocp
@@ -10,6 +11,7 @@ import pytest
 from chess_client import ChessClient
 from iocp.game.play import connection as module
 from iocp.game.play.connection import CONNECT_TIMEOUT, LOGIN_TIMEOUT, SILENCE, State
+from iocp.game.play.play import arrive
 from iocp.game.protocol import LoginFail, pack_login_fail, pack_login_ok
 from iocp.game.server import FRAMING, ChessServer
 from iocp.game.violation import ProtocolError
@@ -77,6 +79,63 @@ def test_an_unknown_host_is_named(join):
     anna = join(("no-such-host.invalid", 3500))
     anna.until(lambda: anna.connection.state is State.REFUSED)
     assert "no-such-host.invalid" in anna.connection.why and "--host" in anna.connection.why
+
+
+class SlowNames:
+    """A resolver that answers when it is told to; with `fails` not even then."""
+
+    def __init__(self, monkeypatch, address="127.0.0.1", fails=False):
+        self.asked, self.go_on = threading.Event(), threading.Event()
+        self._address, self._fails = address, fails
+        monkeypatch.setattr(socket, "getaddrinfo", self._answer)
+
+    def _answer(self, host, *arguments, **options):
+        self.asked.set()
+        assert self.go_on.wait(TIMEOUT)
+        if self._fails:
+            raise socket.gaierror(socket.EAI_AGAIN, "not now")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (self._address, 0))]
+
+
+def test_a_slow_look_up_of_the_name_holds_up_neither_frames_nor_the_end(join, monkeypatch):
+    names = SlowNames(monkeypatch)
+    anna = join(("chess.invalid", 3500))
+    try:
+        assert names.asked.wait(TIMEOUT)
+        for _ in range(20):
+            anna.turn()
+        assert anna.connection.state is State.CONNECTING
+        anna.connection.client.request_stop()
+        assert not arrive(anna.connection), "Ctrl-C needs no answer"
+    finally:
+        names.go_on.set()
+
+
+def test_a_name_is_looked_up_again_for_each_connection_while_frames_go_on(server_at, join, monkeypatch):
+    server = server_at(free_port())
+    names = SlowNames(monkeypatch)
+    names.go_on.set()
+    anna = join(("chess.invalid", server.address[1])).arrive()
+    names.asked.clear()
+    names.go_on.clear()
+    server.stop()
+    anna.until(names.asked.is_set)
+    for _ in range(20):
+        anna.turn()
+    assert anna.connection.state is State.CONNECTING
+    server_at(server.address[1])
+    names.go_on.set()
+    anna.until(lambda: anna.connection.online)
+
+
+def test_a_name_that_was_known_before_is_no_wrong_argument(server_at, join, monkeypatch):
+    server = server_at(free_port())
+    SlowNames(monkeypatch).go_on.set()
+    anna = join(("chess.invalid", server.address[1])).arrive()
+    SlowNames(monkeypatch, fails=True).go_on.set()
+    server.stop()
+    anna.until(lambda: "cannot look up host 'chess.invalid' now" in anna.connection.why)
+    assert "--host" not in anna.connection.why and "trying again" in anna.connection.notice(0.0)
 
 
 def test_a_server_that_does_not_answer_is_not_waited_for_for_ever(join, monkeypatch):

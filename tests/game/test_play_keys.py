@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from iocp.game.play.connection import State
 from iocp.game.play.model import Model
 from iocp.game.play.outlook import Outlook
 from iocp.game.play.walk import Walk
@@ -16,7 +17,7 @@ from iocp.game.play.keys import Keys  # noqa: E402  it imports pygame
 class Wire:
     """A connection that keeps what is sent."""
 
-    online = True
+    online, state = True, State.ONLINE
 
     def __init__(self):
         self.sent = []
@@ -24,6 +25,9 @@ class Wire:
     def send(self, packet):
         if self.online:
             self.sent.append(packet)
+
+    def again(self):
+        self.online, self.state = True, State.ONLINE
 
 
 def keys_on_a_wire():
@@ -71,3 +75,22 @@ def test_the_way_back_from_the_whole_world_needs_no_connection():
         assert not outlook.whole and not keys.leaving
     keys.look_at_all(True)
     assert not outlook.whole, "and there is none to it without one"
+
+
+def pressed(key):
+    return pygame.event.Event(pygame.KEYDOWN, key=key, mod=0, unicode="", scancode=0)
+
+
+@pytest.mark.parametrize("key", [pygame.K_RETURN, pygame.K_ESCAPE])
+def test_who_is_taken_over_while_typing_answers_the_notice_with_the_next_key(key):
+    pygame.display.init()
+    _, wire, outlook, keys = keys_on_a_wire()
+    keys.handle(pressed(pygame.K_RETURN), None, 0.0)
+    keys.handle(pygame.event.Event(pygame.TEXTINPUT, text="hello"), None, 0.0)
+    keys.act(0.0)
+    assert outlook.typing == "hello"
+    wire.online, wire.state = False, State.TAKEN
+    keys.act(0.0)
+    keys.handle(pressed(key), None, 0.0)
+    assert outlook.typing is None
+    assert wire.online is (key == pygame.K_RETURN) and keys.leaving is (key == pygame.K_ESCAPE)

@@ -1,12 +1,14 @@
-"""`iocp-chess watch` on a terminal: the board as text, and its keys; what a terminal sends taken apart."""
+"""`iocp-chess watch` on a terminal: the board as text, its keys, what a terminal sends taken apart; and where nobody reads its lines."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from chess_client import ChessClient
@@ -41,6 +43,8 @@ def test_what_a_terminal_sends_is_taken_apart(typed, keys):
 def test_a_line_takes_what_can_be_said_up_to_its_length():
     assert longer("a", "b\x07\n가") == "ab가"
     assert longer("x" * 121, "y") == "x" * 121
+    # As an input method or the clipboard gives it, all at once.
+    assert longer("ab", "가" * 60) == "ab" + "가" * 39
 
 
 class Watch:
@@ -162,3 +166,40 @@ def test_ctrl_c_on_a_terminal_leaves_it_as_it_was(serve, backend):
     assert watch.process.wait(TIMEOUT) == 0
     assert termios.tcgetattr(watch.ours)[3] == before[3]
     watch.end()
+
+
+@pytest.mark.skipif(WINDOWS, reason="no file descriptors to close there")
+def test_watch_without_standard_output_looks_on(serve):
+    server = serve("--world", "8")
+    program = shlex.join([*COMMAND, "watch", "--port", str(server.address[1]), "--name", "anna", "--seconds", "1"])
+    done = subprocess.run(["sh", "-c", f"exec {program} >&-"], stderr=subprocess.PIPE, text=True, timeout=TIMEOUT, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0 and "Traceback" not in done.stderr and "Error" not in done.stderr, done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is always full")
+def test_watch_into_a_full_disk_exits_2_and_says_so(serve):
+    server = serve("--world", "8")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*COMMAND, "watch", "--port", str(server.address[1]), "--name", "anna"],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=TIMEOUT, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    assert done.returncode == 2 and "cannot be written to standard output" in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr and "Exception" not in done.stderr
+
+
+def test_watch_ends_when_nobody_reads_its_lines_any_more(serve):
+    server = serve("--world", "8")
+    process = subprocess.Popen(
+        [*COMMAND, "watch", "--port", str(server.address[1]), "--name", "anna"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert "HP " in process.stdout.readline() and "HP " in process.stdout.readline()
+    process.stdout.close()
+    try:
+        assert process.wait(60) == 0
+        assert "Traceback" not in process.stderr.read()
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
