@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import iocp
 from iocp._iocpcore import raise_open_files
-from iocp.output import remark, say
+from iocp.output import remark, say, silence
 from iocp.runner import stopping_on_signals
 from iocp.signals import INTERRUPTED, SignalFlag, calling_on_signals, interrupting_on_terminate
 
@@ -132,6 +132,7 @@ def serve(options: ServeOptions) -> int:
         say(summary(vitals(game, server, storage), game.counts.most_online, game.counts.online_at_stop,
                     time.process_time() - began))  # fmt: skip
     except OSError as error:
+        silence(sys.stdout)
         remark(f"iocp-chess: the summary could not be written: {error}")
     return 1 if unsaved else 0
 
@@ -175,6 +176,7 @@ def _run(
         try:
             _serve(server, game, storage, options)
         except OSError as error:
+            silence(sys.stdout)  # Python would try once more at its end, and give an exit code of its own
             remark(f"iocp-chess: nothing can be written to standard output: {error}")
             return 2
     return 0
