@@ -10,15 +10,18 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from random import Random
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from chess_server import ChessServer, Faults, Player
 from limited_server import LimitedServer
 from playing import LEAD, Play, answered, stop_when
 
+import iocp
 import iocp.load.generator
 from iocp.load.chess import chess
-from iocp.load.findings import hint
+from iocp.load.findings import hint, name_of_end
 from iocp.load.lines import report_lines
 from iocp.load.page import page_data
 from iocp.load.report import HELD, MISSED
@@ -193,12 +196,20 @@ def test_two_load_tools_on_one_server_are_told_how_to_keep_apart(play: Play) -> 
     assert any("--first-player" in fault["example"] for fault in page_data(report)["faults"])
 
 
+def failed_to_connect(number: int) -> str:
+    """What a connection that failed to come about with that error is counted as."""
+    session = cast("iocp.Session", SimpleNamespace(error=OSError(number, "in the system's words")))
+    name = name_of_end(session, iocp.Reason.CONNECT_FAILED, False)
+    assert name is not None
+    return name
+
+
 def test_what_may_be_behind_connections_that_end_before_the_login() -> None:
     """A server's guard against many connections of one address, for one."""
     for name in ("reset by the server before the login was answered", "closed by the server before the login was answered",
-                 f"connecting failed: {os.strerror(errno.ECONNRESET)}"):  # fmt: skip
+                 failed_to_connect(errno.ECONNRESET)):  # fmt: skip
         assert "--sessions-per-address" in hint(name)
-    assert hint(f"connecting failed: {os.strerror(errno.ECONNREFUSED)}") == hint("not answered") == ""
+    assert hint(failed_to_connect(errno.ECONNREFUSED)) == hint("not answered") == ""
 
 
 def test_refused_login_is_told_with_the_server_s_words(play: Play) -> None:

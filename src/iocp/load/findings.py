@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from typing import Any, Final
 
 from .._iocpcore import Session
@@ -18,8 +17,9 @@ _OUT_OF_PORTS: Final = "(out of ports: use more source addresses, --source)"
 _OUT_OF_MEMORY: Final = "the generator's system is out of memory or buffers"
 _IN_THE_MIDDLE: Final = "in the middle"
 _BEFORE_THE_LOGIN: Final = "before the login was answered"
-_RESET_WHILE_CONNECTING: Final = f"connecting failed: {os.strerror(errno.ECONNRESET)}"
+_RESET_WHILE_CONNECTING: Final = "connecting failed: reset by the server"
 _NO_ADDRESS: Final = (errno.EADDRNOTAVAIL, errno.EADDRINUSE, 10048, 10049)
+_RESET_ERRORS: Final = (errno.ECONNRESET, 10054)
 _ENDS: Final = {
     Reason.CONNECT_TIMEOUT: "connecting timed out",
     Reason.PEER_RESET: "reset by the server",
@@ -40,6 +40,8 @@ def name_of_end(session: Session, reason: Reason, playing: bool) -> str | None:
         error = session.error
         if error is not None and error.errno in _NO_ADDRESS:
             return f"connecting failed: {error.strerror} {_OUT_OF_PORTS}"
+        if error is not None and error.errno in _RESET_ERRORS:
+            return _RESET_WHILE_CONNECTING
         return f"connecting failed: {error.strerror if error is not None else 'unknown'}"
     when = _IN_THE_MIDDLE if playing else _BEFORE_THE_LOGIN
     if reason is Reason.PEER_CLOSED:
