@@ -112,13 +112,12 @@ def serve(options: ServeOptions) -> int:
             code = _run(server, game, storage, writer, scripts, options)
         except KeyboardInterrupt:
             hurried = True  # the second signal: now everything is to be over at once
-            game.world.keep_all()
         except TimeoutError as error:
             remark(f"iocp-chess: {error}. Does a script of the monsters never end?")
             code = 1
-            game.world.keep_all()
         finally:
             if storage is not None:
+                game.world.keep_all()  # nobody is on the board any more, unless the server did not come to its own stop
                 unsaved, hurried = _stop_storage(storage, hurried)
     if hurried:
         kept = f": {counted(unsaved, 'player')} not saved{', see the log' if unsaved else ''}"
@@ -240,9 +239,8 @@ def make_game(
 
 
 def _make_server(game: ChessServer, options: ServeOptions) -> iocp.Server:
-    limits = iocp.Limits()
-    if options.sessions_per_address is not None:
-        limits = iocp.Limits(sessions_per_address=options.sessions_per_address or None)
+    most = options.sessions_per_address
+    limits = iocp.Limits() if most is None else iocp.Limits(sessions_per_address=most or None)
     try:
         return iocp.Server(
             game,

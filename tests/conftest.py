@@ -6,7 +6,6 @@ IOCP_TEST_BACKENDS=epoll,io_uring limits it. At the end pytest says how many tes
 from __future__ import annotations
 
 import gc
-import os
 import platform
 import signal
 import socket
@@ -16,11 +15,9 @@ from collections.abc import Iterator
 import pytest
 
 import iocp
+from backends import wanted
 
-_wanted = os.environ.get("IOCP_TEST_BACKENDS")
-BACKENDS = [
-    name for name in iocp.available_backends() if _wanted is None or name in _wanted.replace(" ", "").split(",")
-]
+BACKENDS = wanted(iocp.available_backends())
 _passed: Counter[str] = Counter()
 
 

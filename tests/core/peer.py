@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import errno
 import socket
-import struct
-import sys
 import threading
 import time
 from collections import defaultdict
@@ -20,6 +18,7 @@ from typing import Any
 import pytest
 
 import iocp
+from ports import reset_when_closed
 
 TIMEOUT = 30.0
 """Of a socket call and of a wait: long enough for Wine on a busy machine, since it is only ever used up by a failure."""
@@ -113,8 +112,7 @@ class Peer:
 
     def reset(self) -> None:
         """End it with a reset instead of an orderly end."""
-        now = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
+        reset_when_closed(self.socket)
         self.socket.close()
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import iocp
+from ports import reset_when_closed
 from witness import Dialer, Pulse, Witness, in_threads, ipv6, packet, read_to_end, until
 
 Serve = Callable[..., iocp.Server]
@@ -351,9 +352,7 @@ def test_peer_that_resets(client_of: ClientOf) -> None:
         witness.wait_connected()
         # The only worker looks, and so has done what comes after on_connect: its receive waits. Wine forgets a reset before that.
         until(client, lambda: client.stats().ops_in_flight == 1)
-        # Linger of zero seconds: close() resets. The structure's fields are shorter on Windows.
-        linger = b"\1\0\0\0" if sys.platform == "win32" else b"\1\0\0\0\0\0\0\0"
-        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        reset_when_closed(accepted)
         accepted.close()
         assert witness.wait_ended() == [iocp.Reason.PEER_RESET]
         assert isinstance(session.error, ConnectionError)

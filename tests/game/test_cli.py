@@ -19,6 +19,7 @@ from commands import COMMAND, TIMEOUT, WINDOWS, end_input, interrupt, run, stop,
 from iocp.game.cli import main
 from iocp.game.protocol import Enter, Moved
 from iocp.game.serve import explain, printed
+from ports import taken_port
 
 pytestmark = pytest.mark.timeout(300)  # a busy machine takes many seconds to start each process
 
@@ -157,12 +158,7 @@ def test_serve_show_without_a_terminal_prints_lines(serve):
 
 
 def test_a_port_in_use_exits_2_and_says_what_to_do(backend):
-    with socket.socket() as taken:
-        if WINDOWS:
-            taken.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    with taken_port() as port:
         done = run("serve", "--db", "none", "--port", str(port), "--backend", backend)
     assert (done.returncode, done.stdout) == (2, "")
     assert f"127.0.0.1:{port} is in use" in done.stderr and "--port" in done.stderr

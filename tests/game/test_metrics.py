@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 import socket
-import struct
-import sys
 import threading
 import time
 import urllib.request
@@ -14,6 +12,7 @@ from socketserver import TCPServer
 
 import pytest
 from chess_client import TIMEOUT
+from ports import reset_when_closed
 
 pytest.importorskip("prometheus_client", reason="needs prometheus-client (the extra metrics)")
 
@@ -97,7 +96,7 @@ def test_a_reset_is_nothing_to_tell(watched, capsys, caplog):
     for request in (b"", b"GET /me", b"GET /metrics HTTP/1.1\r\n\r\n"):
         peer = watched.connect()
         peer.sendall(request)
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0))
+        reset_when_closed(peer)
         peer.close()
     assert "iocp_chess_players" in watched.read(), "which came after them"
     watched.until_at_rest()

@@ -5,26 +5,16 @@ from __future__ import annotations
 import threading
 
 import pytest
+from iocp import Reason
 from iocp.game.play import connection as module
 from iocp.game.play.connection import Connection, State
 from iocp.game.play.model import Model
 from iocp.game.play.obstacles import Obstacles
 from iocp.game.protocol import pack_enter, pack_login_ok, pack_move_timed, pack_overview, pack_spectating, pack_world
 from iocp.game.terrain import Terrain
+from stand_ins import Session
 
 ME, OTHER = 1, 2
-
-
-class Session:
-    """A session of no engine."""
-
-    aborted = False
-
-    def send(self, packet):
-        pass
-
-    def abort(self):
-        self.aborted = True
 
 
 class Clock:
@@ -41,7 +31,7 @@ class Clock:
 def online(backend):
     """A connection that is on the board, with packets as if from the engine's worker, and its session."""
     connection = Connection(Model(), "127.0.0.1", 1, "anna", backend=backend)
-    session = connection._session = Session()
+    session = connection._session = Session(1)
     connection.on_connect(session)
     for packet in (pack_login_ok(ME, 2, 3, 100, 1, 0), pack_world(100, 7, 0, 0, 0), pack_enter(OTHER, b"ben", 0, 5, 5)):
         connection.on_packet(session, packet)
@@ -69,7 +59,7 @@ def test_more_than_can_be_drawn_ends_the_connection_and_says_so(online):
     connection, session = online
     for _ in range(500_000):
         connection.on_packet(session, pack_move_timed(OTHER, 7, 7, 0))
-    assert session.aborted and len(connection._events) <= module.MOST_WAITING
+    assert session.end is Reason.PROTOCOL and len(connection._events) <= module.MOST_WAITING
     connection.poll(0.0)
     assert connection.state is State.LOST and connection.why == "127.0.0.1:1 sends more than can be drawn"
     assert not connection._events

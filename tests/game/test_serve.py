@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sqlite3
 import time
 import urllib.request
@@ -12,6 +11,7 @@ from chess_client import ChessClient
 from commands import TIMEOUT, WINDOWS, interrupt, run, stop
 from iocp.game.protocol import Enter, LoginOk, Moved, WorldInfo
 from iocp.game.terrain import Terrain
+from ports import taken_port
 
 pytest.importorskip("sqlalchemy", reason="needs SQLAlchemy (the extra db)")
 
@@ -205,13 +205,8 @@ def test_metrics_are_served_in_prometheus_format(serve):
 
 def test_a_metrics_port_in_use_exits_2(backend):
     pytest.importorskip("prometheus_client", reason="needs prometheus-client (the extra metrics)")
-    with socket.socket() as taken:
-        if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
-            taken.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = str(taken.getsockname()[1])
-        done = run("serve", "--port", "0", "--db", "none", "--backend", backend, "--metrics", port)
+    with taken_port() as port:
+        done = run("serve", "--port", "0", "--db", "none", "--backend", backend, "--metrics", str(port))
     assert done.returncode == 2
     assert f"127.0.0.1:{port}" in done.stderr and "--metrics" in done.stderr and "Traceback" not in done.stderr
 

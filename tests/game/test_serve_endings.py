@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sqlite3
 import subprocess
 
@@ -10,6 +9,7 @@ import pytest
 from chess_client import ChessClient
 from commands import COMMAND, TIMEOUT, WINDOWS, run, stop, terminate
 from iocp.game.protocol import LoginOk
+from ports import taken_port
 
 pytestmark = pytest.mark.timeout(300)  # a busy Wine takes many seconds to start each process
 
@@ -97,12 +97,7 @@ def test_a_start_that_fails_leaves_the_earlier_recording(backend, tmp_path):
     pytest.importorskip("prometheus_client", reason="needs prometheus-client (the extra metrics)")
     recording = tmp_path / "game.rec"
     recording.write_bytes(b"of an earlier game")
-    with socket.socket() as taken:
-        if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
-            taken.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = str(taken.getsockname()[1])
-        done = run("serve", "--port", "0", "--db", "none", "--backend", backend, "--metrics", port, "--record", str(recording))
+    with taken_port() as port:
+        done = run("serve", "--port", "0", "--db", "none", "--backend", backend, "--metrics", str(port), "--record", str(recording))
     assert done.returncode == 2 and "--metrics" in done.stderr
     assert recording.read_bytes() == b"of an earlier game" and list(tmp_path.iterdir()) == [recording]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import struct
-import sys
 
 import iocp
 import pytest
@@ -13,6 +11,7 @@ from iocp.game.names import encode_name
 from iocp.game.protocol import Enter, Leave, LoginFail, LoginFailed, LoginOk, Moved, pack_login, pack_step
 from iocp.game.server import FRAMING, ChessServer
 from iocp.game.world import World
+from ports import reset_when_closed
 
 kinds = pytest.mark.parametrize("timed", [True, False], ids=["timed", "untimed"])
 other_kinds = pytest.mark.parametrize("other_timed", [True, False], ids=["other-timed", "other-untimed"])
@@ -136,7 +135,7 @@ def test_rule_e_a_player_who_disconnects_disappears(chess, timed):
 def test_rule_e_a_player_who_resets_disappears(chess, timed):
     anna, ben = chess.player("anna", timed), chess.player("ben", timed)
     anna.seen()
-    ben.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0))
+    reset_when_closed(ben.socket)
     ben.close()
     assert anna.read() == Leave(ben.id)
     assert anna.seen() == []

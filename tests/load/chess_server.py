@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import socket
 import struct
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -17,6 +16,8 @@ from dataclasses import dataclass, field
 from random import Random
 from types import TracebackType
 from typing import Self
+
+from ports import reset_when_closed
 
 SIZE = 100
 STEPS = {0: (0, -1), 1: (0, 1), 2: (-1, 0), 3: (1, 0)}
@@ -108,8 +109,7 @@ class Player:
 
     def reset(self) -> None:
         """End the connection with a reset."""
-        own: socket.socket = self.writer.get_extra_info("socket")
-        own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0))
+        reset_when_closed(self.writer.get_extra_info("socket"))
         self.writer.transport.abort()
 
 

@@ -18,10 +18,11 @@ from pathlib import Path
 
 import pytest
 
+from backends import wanted
+
 HERE = Path(__file__).resolve().parent
 CASES = re.findall(r"^CASE\((\w+)\)$", (HERE / "cases.h").read_text(encoding="utf-8"), re.MULTILINE)
-WANTED = (os.environ.get("IOCP_TEST_BACKENDS") or "io_uring,epoll").split(",")
-BACKENDS = ["iocp"] if sys.platform == "win32" else [name for name in ("io_uring", "epoll") if name in WANTED]
+BACKENDS = ["iocp"] if sys.platform == "win32" else wanted(["io_uring", "epoll"])
 SKIPPED = 77
 # On Windows one of the tests sends a Ctrl-Break, which must not reach pytest.
 NEW_GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
