@@ -50,6 +50,10 @@ def test_a_failure_that_does_not_come_again_passes_and_is_named(tmp_path: Path) 
 def test_a_failure_that_comes_again_fails(tmp_path: Path) -> None:
     code, output = suite(tmp_path, once=ONCE, always=ALWAYS.format(count=1))
     assert code == 1 and output.count("FAILED test_always.py") == 3  # twice by pytest, once by the sum
+    # In the order of the files; one that failed twice has not "needed a second run".
+    first, second = output.splitlines()[-2:]
+    assert first.startswith("failed twice (Linux): FAILED test_always.py::test_that_fails[0]")
+    assert second.startswith("needed a second run (Linux): FAILED test_once.py::test_that_fails_the_first_time")
 
 
 def test_many_failures_are_not_tried_again(tmp_path: Path) -> None:

@@ -97,9 +97,11 @@ def tree(text: str) -> str:
 
 def test_the_smallest_test_of_the_page_on_testing(backend: str, tmp_path: Path) -> None:
     (shown,) = [block for block in blocks_of((ROOT / "docs/testing.md").read_text(encoding="utf-8")) if block.language == "python"]
-    (tmp_path / "engine").mkdir()
-    for name in ("conftest.py", "engine/conftest.py", "engine/witness.py"):
-        shutil.copy(ROOT / "tests" / name, tmp_path / name)
+    for folder in ("", "engine"):  # all that tests share there, and no test of ours
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for module in (ROOT / "tests" / folder).glob("*.py"):
+            if not module.name.startswith("test_"):
+                shutil.copy(module, tmp_path / folder)
     (tmp_path / "engine" / "test_echo.py").write_text(shown.text, encoding="utf-8")
     done = subprocess.run(
         command_of(["python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "engine"]), cwd=tmp_path, stdin=subprocess.DEVNULL,
