@@ -1,144 +1,25 @@
-"""A recorded game run again: byte for byte what was sent, also in another process, and every difference is found and placed."""
+"""A recorded game run again: byte for byte what was sent, and every difference is found and placed; what the command says of it."""
 
 from __future__ import annotations
 
 import errno
 import logging
 import os
-import time
 from hashlib import blake2b
 from pathlib import Path
-from random import Random
 
 import iocp
 import pytest
-from chess_client import TIMEOUT
-from commands import run, stop
 from iocp.game import recorder
 from iocp.game import replay as replaying
-from iocp.game.kinds import ScriptError
 from iocp.game.names import encode_name
-from iocp.game.protocol import pack_attack, pack_login, pack_say, pack_step, pack_teleport
+from iocp.game.protocol import pack_login, pack_step
 from iocp.game.recorder import RecordingServer
-from iocp.game.recording import (
-    Check,
-    Connected,
-    Finished,
-    Known,
-    Received,
-    RecordingError,
-    RecordingReader,
-    RecordingWriter,
-    ScriptChanged,
-    Ticked,
-    Total,
-)
+from iocp.game.recording import Check, Connected, Finished, Known, Received, RecordingReader, RecordingWriter, ScriptChanged, Ticked, Total
 from iocp.game.replay import ReplayOptions, replay, replay_command
-from iocp.game.rescue import Record
-from iocp.game.server import FRAMING
 from iocp.game.setting import Setting
-from crowd import Crowd, Peer
-from stand_ins import Engine, Session, Timer
-
-HUNTER = """
-O_TYPE, HEALTH, DAMAGE, SECONDS, EXP = 4, 20, 30, 0.05, 60
-
-def step(me):
-    me.memory["steps"] = me.memory.get("steps", 0) + 1
-    prey = me.angry_at or me.nearest(within=5)
-    if prey is None:
-        me.wander()
-    elif not me.attack(prey):
-        me.chase(prey)
-    if me.memory["steps"] % 20 == 0:
-        me.say(f"step {me.memory['steps']}, {me.random():.17f}")
-"""
-ROAMER = "SECONDS = 0.1\ndef step(me): me.wander(within=3)"
-SETTING = Setting(
-    size=24, seed=11, view=6, crowd=12, move_interval=0.02, percent=8, npcs=40, scripts={"hunter": HUNTER, "roamer": ROAMER}
-)
-OPTIONS = {"timed": True, "name_encoding": "utf-8", "most_players": 24, "obstacles": SETTING.obstacles}
-
-
-def server_on(path, setting=SETTING, options=OPTIONS, **others):
-    """A game that records itself, and its recording."""
-    writer = RecordingWriter(path, setting, options)
-    return RecordingServer(setting.build(), recording=writer, **others, **options), writer
-
-
-# Without a network: the same small game, as often as wanted.
-
-
-class Clock(Engine):
-    """An engine whose one timer the test drives."""
-
-    def call_every(self, interval, function, *arguments):
-        self.timer = Timer()
-        self.tick = function
-        return self.timer
-
-
-def play(path, setting=SETTING, events=3_000, seed=5):
-    """A game of 12 connections, whose packets are good and bad; what each session was sent, by its id."""
-    now = [12_345.678]
-    game, writer = server_on(path, setting, clock=lambda: now[0])
-    game.world.records = {"p3": Record("p3", 5, 5, 60, 4, 900), "p99": Record("p99", 1, 1, 1, 1, 1)}
-    engine, inputs = Clock(), Random(seed)
-    game.on_start(engine)
-    sessions, all_sessions = [], []
-    for number in range(events):
-        now[0] += inputs.random() * 0.01
-        if len(sessions) < 12:
-            sessions.append(Session(len(all_sessions) + 1))
-            all_sessions.append(sessions[-1])
-            game.on_connect(sessions[-1])
-        if number == events // 2:
-            game.install_script("roamer", ROAMER.replace("0.1", "0.2"))
-        if game.world.busy and number % 4 == 0 and engine.timer.active:
-            engine.tick()
-        session = inputs.choice(sessions)
-        game.on_packet(session, packet_of(session, inputs))
-        if session.end is not None or inputs.random() < 0.003:
-            game.on_disconnect(session, iocp.Reason.PEER_CLOSED if session.end is None else session.end)
-            sessions.remove(session)
-    game.on_stop(engine)
-    sent = {session.id: b"".join(session.sent) for session in all_sessions}
-    for session in sessions:
-        game.on_disconnect(session, iocp.Reason.SERVER_STOPPED)
-    writer.close()
-    assert not writer.failed
-    return sent
-
-
-def packet_of(session, inputs):
-    if not session.data.online:
-        return pack_login(encode_name(f"p{inputs.randrange(9)}"), inputs.choice([None, 0, 1, 2]))
-    return inputs.choices(
-        [pack_step(inputs.randrange(-1, 4), inputs.randrange(2**32)), pack_step(inputs.randrange(4)), pack_attack(),
-         pack_say("hello"), pack_teleport(inputs.randrange(24), inputs.randrange(24)), pack_teleport(), b"\x02\x4d"],
-        [30, 30, 10, 1, 1, 1, 0.1],
-    )[0]  # fmt: skip
-
-
-def files_of(folder):
-    return {int(path.stem): path.read_bytes() for path in folder.iterdir()}
-
-
-def rewrite(path, change):
-    """The recording with other events: what `change` makes of their list."""
-    with RecordingReader(path) as reader:
-        events, setting, game = list(reader), reader.setting, reader.game
-    changed = path.with_name("changed.rec")
-    writer = RecordingWriter(changed, setting, game)
-    writer.begin()
-    for event in change(events):
-        writer.write(event)
-    writer.close()
-    return changed
-
-
-def index_of(events, condition, after=0):
-    return next(number for number, event in enumerate(events) if number >= after and condition(event))
+from recorded import OPTIONS, SETTING, files_of, index_of, play, rewrite, server_on
+from stand_ins import Engine, Session
 
 
 def test_a_replay_sends_the_same_bytes(tmp_path):
@@ -337,131 +218,3 @@ def test_a_game_option_of_a_newer_version_is_said(tmp_path, capsys):
     writer.close()
     assert replay_command(ReplayOptions(path)) == 2
     assert "gravity" in capsys.readouterr().err
-
-
-# Over a network.
-
-
-def play_over_a_network(game, server):
-    """A game in which everything happens; its crowd, of whom some are still there when the server stops."""
-    crowd = Crowd(server.address)
-    for number in range(24):
-        crowd.come(f"p{number}", [None, 0, 1, 2, 2, 2][number % 6])
-    late = Peer(server.address, True)
-    late.send(pack_login(encode_name("late"), 1))
-    crowd.ended(late, crowd.told_all)
-    world = game.world
-
-    def everything():
-        return (
-            world.monsters.steps > 500 and game.counts.ticks > 60 and world.monsters.kills > 0 and world.combat.deaths > 0
-            and world.view.crowd.looked_at > 1_000 and any(player.ticked for player in list(world.players.values()))
-        )  # fmt: skip
-
-    def install(name, text):
-        try:
-            game.install_script(name, text)
-        except ScriptError:
-            assert text == "def"
-
-    deadline = time.monotonic() + TIMEOUT
-    crowd.round()
-    for name, text in [("hunter", HUNTER.replace("30", "40")), ("hunter", "def"), ("roamer", "def step(me): me.fly()")]:
-        server.post(install, name, text)
-    earlier = crowd.here[3]
-    crowd.come("p3", 1)
-    crowd.ended(earlier, crowd.told_all)
-    crowd.here[0].send(b"\x02\x4d")
-    crowd.ended(crowd.here[0], crowd.cut_off)
-    while not everything():
-        ticks = game.counts.ticks
-        crowd.round()
-        while game.counts.ticks == ticks:
-            assert time.monotonic() < deadline, "not everything happened in time"
-            time.sleep(0.002)
-    for peer in crowd.here[:4]:
-        peer.logout()
-        crowd.ended(peer, crowd.told_all)
-    for peer in crowd.here[:4]:
-        peer.close()
-        crowd.cut_off.append(peer)
-        crowd.here.remove(peer)
-    crowd.round()
-    for peer in crowd.here:
-        peer.catch_up()
-    return crowd
-
-
-@pytest.mark.timeout(300)
-def test_what_clients_received_over_a_network_is_what_a_replay_sends(backend, tmp_path):
-    path = tmp_path / "game.rec"
-    game, writer = server_on(path)
-    game.world.records = {f"p{number}": Record(f"p{number}", number, 3, 50, 2, 150) for number in range(0, 40, 2)}
-    with iocp.Server(game, "127.0.0.1", 0, workers=2, backend=backend, framing=FRAMING) as server:
-        crowd = play_over_a_network(game, server)
-    assert crowd.here, "some were there to the end, and have received everything up to it"
-    for peer in crowd.here[:]:
-        crowd.ended(peer, crowd.told_all)
-    writer.close()
-    assert server.stats().handler_errors == 0 and not writer.failed
-
-    result = replay(path, output=tmp_path / "sent")
-    assert (result.difference, result.complete, result.errors) == ("", True, 0)
-    sent = files_of(tmp_path / "sent")
-    assert result.sessions == len(sent) == len(crowd.told_all) + len(crowd.cut_off) == 26
-    assert result.sent == sum(map(len, sent.values()))
-    for peer in crowd.told_all:
-        assert sent[peer.id] == peer.log if peer.id else bytes(peer.log) in sent.values()
-    for peer in crowd.cut_off:
-        assert sent[peer.id].startswith(peer.log)
-    for peer in crowd.told_all + crowd.cut_off:
-        peer.close()
-
-    # Another process, another order of hashes.
-    done = run("replay", str(path), "--output", str(tmp_path / "again"), env={**os.environ, "PYTHONHASHSEED": "4711"})
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("identical: ")
-    assert files_of(tmp_path / "again") == sent
-
-
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("killed", [True, False], ids=["killed", "stopped"])
-def test_what_serve_has_recorded_is_replayed_as_far_as_it_goes(serve, tmp_path, killed):
-    path = tmp_path / "game.rec"
-    server = serve("--record", str(path), "--world", "20", "--npcs", "30", "--obstacles", "5")
-    anna = Peer(server.address, True)
-    anna.login("anna", 2)
-    anna.catch_up()
-    if killed:
-        deadline = time.monotonic() + TIMEOUT
-        while pack_step(-1, 1) not in [event.packet for event in events_so_far(path) if isinstance(event, Received)]:
-            assert time.monotonic() < deadline, "the packet did not get into the file in time"
-            time.sleep(0.01)
-        server.process.kill()
-        server.process.communicate()
-    else:
-        server.end(stop)
-    anna.read_to_end()
-    anna.close()
-    done = run("replay", str(path), "--output", str(tmp_path / "sent"))
-    assert (done.returncode, "has no end" in done.stdout) == (0, killed), done.stderr
-    sent = files_of(tmp_path / "sent")[1]
-    assert len(anna.log) > 18 and (sent == anna.log or (killed and (sent.startswith(anna.log) or anna.log.startswith(sent))))
-
-
-def events_so_far(path):
-    try:
-        with RecordingReader(path) as reader:
-            return list(reader)
-    except RecordingError:
-        return []  # Not even its header is there yet.
-
-
-def test_a_server_whose_handlers_may_overlap_is_refused_before_anything_is_recorded(tmp_path, backend):
-    path = tmp_path / "game.rec"
-    game, writer = server_on(path)
-    server = iocp.Server(game, backend=backend, framing=FRAMING, concurrent=True)
-    with pytest.raises(ValueError, match="concurrent=False"):
-        server.start()
-    assert not server.running and not game._recording
-    writer.close()
