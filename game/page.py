@@ -10,8 +10,9 @@ import logging
 import socket
 import sys
 import threading
+from contextlib import suppress
 from http.server import ThreadingHTTPServer
-from time import sleep
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import MetricsHandler
@@ -23,6 +24,8 @@ log = logging.getLogger("iocp.game")
 
 MOST_CONNECTIONS: Final = 10
 """At once, and so threads: there are a few who look, every few seconds. More are closed at once."""
+_MOST_SECONDS: Final = 10.0
+"""That a connection lasts at most: its peer may also say a byte from time to time."""
 _PAUSE: Final = 0.1
 """Seconds between two attempts to take a connection when none can be had."""
 
@@ -32,6 +35,11 @@ class _Look(MetricsHandler):
 
     timeout = 5.0
     """Seconds that a peer may say nothing, or take nothing."""
+
+    def do_HEAD(self) -> None:  # noqa: N802  (http.server's name)
+        """Whether there is a page."""
+        self.send_response(200)
+        self.end_headers()
 
 
 class Page(ThreadingHTTPServer):
@@ -44,6 +52,8 @@ class Page(ThreadingHTTPServer):
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         self.address_family, address = found[0][0], found[0][4]
         self._room = threading.Semaphore(MOST_CONNECTIONS)
+        self._ends: dict[socket.socket, float] = {}  # of the connections that have a thread: when their time is up
+        self._lock = threading.Lock()
         super().__init__((str(address[0]), port), _Look.factory(registry))
 
     def get_request(self) -> tuple[socket.socket, Any]:
@@ -60,11 +70,28 @@ class Page(ThreadingHTTPServer):
         if not self._room.acquire(blocking=False):
             self.shutdown_request(request)
             return
+        with self._lock:
+            self._ends[request] = monotonic() + _MOST_SECONDS
         try:
             super().process_request(request, client_address)
         except BaseException:
             self._room.release()  # There is no thread that would.
             raise
+
+    def service_actions(self) -> None:
+        """End the connections whose time is up; called by serve_forever, twice a second or more often."""
+        now = monotonic()
+        with self._lock:  # Without it, the number of a descriptor that was just closed could be another's by now.
+            for request, end in self._ends.items():
+                if end < now:
+                    with suppress(OSError):
+                        request.shutdown(socket.SHUT_RDWR)  # Its thread finds nothing more to read, and closes it.
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection."""
+        with self._lock:
+            self._ends.pop(request, None)
+        super().shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """On that thread."""

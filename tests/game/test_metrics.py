@@ -84,6 +84,33 @@ def test_peers_that_say_nothing_get_few_threads_and_only_for_a_while(watched, mo
     assert "iocp_chess_players 0.0" in watched.read()
 
 
+def test_peers_that_drip_bytes_get_a_while_and_no_more(watched, monkeypatch):
+    monkeypatch.setattr(page, "_MOST_SECONDS", 0.5)
+    dripping = [watched.connect() for _ in range(page.MOST_CONNECTIONS)]
+    deadline = time.monotonic() + TIMEOUT
+    while dripping:
+        assert time.monotonic() < deadline, "a peer that drips bytes keeps its connection"
+        for peer in dripping[:]:
+            peer.settimeout(0.01)
+            try:
+                peer.sendall(b"x")
+                closed = peer.recv(1) == b""
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                closed = True
+            assert closed
+            dripping.remove(peer)
+    watched.until_at_rest()
+    assert "iocp_chess_players 0.0" in watched.read()
+
+
+def test_a_look_at_the_head_alone_is_answered(watched):
+    address = urllib.request.Request(f"http://127.0.0.1:{watched.metrics.port}/metrics", method="HEAD")
+    with urllib.request.urlopen(address, timeout=TIMEOUT) as answer:
+        assert (answer.status, answer.read()) == (200, b"")
+
+
 def test_peers_that_went_leave_room_for_others(watched):
     for _ in range(2 * page.MOST_CONNECTIONS):
         peer = watched.connect()
