@@ -50,7 +50,7 @@ from .protocol import (
     parse_client,
 )
 from .quantity import counted
-from .survey import Survey
+from .survey import SPECTATE_EVERY, Survey
 from .violation import ProtocolError, Violation
 from .world import Refusal, World
 
@@ -62,8 +62,6 @@ CHEATS: Final = 100.0
 """Refusals after which a session is cut. What comes too fast counts 1, a move against a wall, as every player makes, 0.2, or
 nothing where moves have no limit; and `CHEATS_FORGIVEN` are forgiven each second."""
 CHEATS_FORGIVEN: Final = 5.0
-SPECTATE_EVERY: Final = 0.5
-"""Seconds between two requests of a player to spectate."""
 
 _UNPACK_MOVE = CS_MOVE.struct.unpack
 _UNPACK_MOVE_TIMED = CS_MOVE_TIMED.struct.unpack

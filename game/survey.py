@@ -27,6 +27,8 @@ MOST_ACROSS: Final = 128
 """Cells along a side."""
 SWEEP_EVERY: Final = 0.5
 """Seconds from the begin of one sweep to that of the next, if it does not take longer."""
+SPECTATE_EVERY: Final = 0.5
+"""Seconds between two requests of a player to spectate."""
 BUDGET: Final = 2_000
 """Sectors and pieces looked at in a tick, 0.6 ms on the fullest boards; what was begun, `_STRETCH` sectors, is finished in any case."""
 _STRETCH: Final = 32

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from ..combat import ATTACK_EVERY
-from ..protocol import pack_attack, pack_say, pack_teleport
+from ..protocol import pack_attack, pack_say, pack_spectate, pack_teleport
+from ..survey import SPECTATE_EVERY
 from ..world import CHAT_EVERY, TELEPORT_EVERY
 from .connection import Connection
 from .model import Model
@@ -25,7 +26,7 @@ class Deeds:
         self._model = model
         self._connection = connection
         self._walk = walk
-        self._attack_at = self._say_at = self._teleport_at = -math.inf
+        self._attack_at = self._say_at = self._teleport_at = self._spectate_at = -math.inf
 
     def step(self, now: float) -> bool:
         """The step of the walk that is due, if one is."""
@@ -59,4 +60,12 @@ class Deeds:
         self._teleport_at = now + TELEPORT_EVERY * _SLACK
         self._walk.stop()
         self._connection.send(pack_teleport())
+        return True
+
+    def spectate(self, now: float) -> bool:
+        """Ask to be told of the whole world."""
+        if now < self._spectate_at or not self._connection.online:
+            return False
+        self._spectate_at = now + SPECTATE_EVERY * _SLACK
+        self._connection.send(pack_spectate(True))
         return True

@@ -30,8 +30,8 @@ class Keys:
         self._outlook = outlook
         self.leaving = False
         self._attacking = False
-        self._asked = False
-        """Whether the server has not answered yet that it was asked for the whole world."""
+        self._to_ask = self._asked = False
+        """Whether the server has yet to be asked for the whole world; whether it was, and has not answered yet."""
         self._deeds = Deeds(model, connection, walk)
 
     def handle(self, event: pygame.event.Event, camera: Camera | None, now: float) -> None:
@@ -74,6 +74,8 @@ class Keys:
             self._close_line()
         if self._attacking:
             self._deeds.attack(now)
+        if self._to_ask and self._deeds.spectate(now):
+            self._to_ask, self._asked = False, True
         if self._model.spectating or self._model.spectate_refusal:
             self._asked = False
         if self._outlook.whole and self._model.spectate_refusal:
@@ -89,9 +91,7 @@ class Keys:
         """The player is on the board, for the first time or again."""
         self._walk.release_all()
         self._walk.stop()
-        if self._outlook.whole:
-            self._asked = True
-            self._connection.send(pack_spectate(True))
+        self._to_ask = self._outlook.whole
 
     def zoom(self, nearer: bool, now: float) -> None:
         """Nearer, or farther: beyond the farthest is the whole world, if the server allows it."""
@@ -105,8 +105,10 @@ class Keys:
     def look_at_all(self, whole: bool) -> None:
         """Look at the whole world, or at the board around the player again, which needs no server."""
         if whole is not self._outlook.whole and (self._connection.online or not whole):
-            self._outlook.whole = self._asked = whole
-            self._connection.send(pack_spectate(whole))
+            if not whole and not self._to_ask:
+                self._connection.send(pack_spectate(False))
+            self._outlook.whole = self._to_ask = whole
+            self._asked = False
 
     def _pressed(self, event: pygame.event.Event, now: float) -> None:
         key, outlook = event.key, self._outlook

@@ -8,6 +8,7 @@ from iocp.game.play.model import Model
 from iocp.game.play.outlook import Outlook
 from iocp.game.play.walk import Walk
 from iocp.game.protocol import pack_spectate, pack_spectating
+from iocp.game.survey import SPECTATE_EVERY
 
 pygame = pytest.importorskip("pygame", reason="needs pygame-ce (the extra play)")
 
@@ -45,22 +46,41 @@ def test_a_server_that_cuts_who_asks_for_the_whole_world_is_not_asked_again():
     assert not outlook.whole and "whole world" in model.log[-1].text
     wire.online = True
     keys.connected()
+    keys.act(2.0)
     assert wire.sent == [pack_spectate(True)]
 
 
 def test_a_server_that_has_answered_is_asked_for_the_whole_world_after_each_connection():
     model, wire, outlook, keys = keys_on_a_wire()
     keys.look_at_all(True)
-    for _ in range(2):
-        model.told(pack_spectating(True, ""), 0.0)
-        keys.act(0.0)
+    keys.act(0.0)
+    for now in (1.0, 2.0):
+        model.told(pack_spectating(True, ""), now)
+        keys.act(now)
         wire.online = False
-        keys.act(0.0)
+        keys.act(now)
         assert outlook.whole
         model.forget()
         wire.online = True
         keys.connected()
+        keys.act(now)
     assert wire.sent == [pack_spectate(True)] * 3
+
+
+def test_the_server_is_asked_for_the_whole_world_no_sooner_than_it_grants():
+    _, wire, outlook, keys = keys_on_a_wire()
+    keys.look_at_all(True)
+    keys.act(0.0)
+    keys.look_at_all(False)
+    keys.look_at_all(True)
+    keys.act(0.4)
+    assert outlook.whole and wire.sent == [pack_spectate(True), pack_spectate(False)]
+    for _ in range(10):
+        keys.look_at_all(False)
+        keys.look_at_all(True)
+    keys.act(SPECTATE_EVERY * 1.1)
+    keys.act(SPECTATE_EVERY * 2.2)
+    assert wire.sent == [pack_spectate(True), pack_spectate(False), pack_spectate(True)]
 
 
 def test_the_way_back_from_the_whole_world_needs_no_connection():

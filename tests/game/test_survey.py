@@ -9,8 +9,7 @@ from boards import Game, kind
 from chess_client import ChessClient
 from commands import run, stop
 from iocp.game.protocol import MAX_PACKET, Overview, Spectating, pack_logout, pack_spectate, pack_step, parse_server
-from iocp.game.server import SPECTATE_EVERY
-from iocp.game.survey import BUDGET, MOST_ACROSS, MOST_PACKETS, SWEEP_EVERY, cell_shift
+from iocp.game.survey import BUDGET, MOST_ACROSS, MOST_PACKETS, SPECTATE_EVERY, SWEEP_EVERY, cell_shift
 from iocp.game.violation import Violation
 from iocp.game.world import Refusal, World
 from stage import STONE
