@@ -80,7 +80,7 @@ def extension_arguments(platform: str) -> dict[str, list]:
         "extra_link_args": [],
     }
     if family == "win32":
-        arguments["libraries"] = ["ws2_32", "mswsock"]
+        arguments["libraries"] = ["ws2_32", "mswsock", "winmm"]
         arguments["define_macros"] = [("_WIN32_WINNT", "0x0A00")]
         # For MSVC; the cross-compiler of tools/wine.py is gcc and passes over what begins with a slash. The sources are UTF-8
         # whatever the machine's code page. W3 is what setuptools asks for anyway; tools/wheels.py strict asks for more.

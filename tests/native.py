@@ -42,7 +42,7 @@ def link(
     if target == "windows":
         # C11 without the compiler's own extensions: these files also have to suit MSVC.
         words += ["-std=c11", "-Wpedantic", "-D_WIN32_WINNT=0x0A00"]
-        libraries = ["-static", *libraries, "-lws2_32", "-lmswsock"]
+        libraries = ["-static", *libraries, "-lws2_32", "-lmswsock", "-lwinmm"]
     out.parent.mkdir(parents=True, exist_ok=True)
     compile_(compiler or compiler_for(target), [*words, *map(str, files), "-o", str(out), *libraries])
     return out

@@ -63,6 +63,8 @@ def test_what_msvc_understands_passes(tmp_path: Path) -> None:
         ("int f(char *a, const char *b) { return strcpy(a, b) != 0; }", "poisoned"),
         ("int f(const char *a, const char *b) { return strcasecmp(a, b); }", "poisoned"),
         ("ssize_t f(void);", "poisoned"),
+        ("int f(int a) { return a > -2147483648; }", "minus an unsigned number"),
+        ("int f(void) { return (int)-0x80000000LL; }", "minus an unsigned number"),
         ("#include <stdatomic.h>", "no <stdatomic.h>"),
         ("#include <strings.h>", "no <strings.h>"),
         ("#include <unistd.h>", "no <unistd.h>"),

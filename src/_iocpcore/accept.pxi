@@ -54,6 +54,7 @@ cdef void accept_retry(Worker *w) noexcept nogil:
 cdef void accept_completed(Worker *w, AcceptOperation *op) noexcept nogil:
     cdef Core *core = w.core
     cdef int error = port_result(core.listener, &op.operation.overlapped)
+    cdef bint lasting = error != 0 and (port_is_exhaustion(error) or port_is_listener_lost(error))
     cdef SOCKET accepted = op.accepted
     cdef sockaddr *local
     cdef sockaddr *remote
@@ -74,7 +75,7 @@ cdef void accept_completed(Worker *w, AcceptOperation *op) noexcept nogil:
         w.must_look = True
         closesocket(accepted)
         return
-    if error and (port_is_exhaustion(error) or port_is_listener_lost(error)):
+    if lasting:
         accept_later(core, op, w.now)
     else:
         accept_issue(core, op, w.now)

@@ -21,6 +21,7 @@ cdef enum:
     STOPPED = 2
 
 cdef enum:
+    MOST_WORKERS = 256
     FLUSH_SECONDS = 2       # that a stop leaves to what is queued, or less if stop() is to be over sooner
 
 
@@ -107,7 +108,7 @@ cdef class Engine:
             raise TypeError(f"framing must be an iocp.Framing, not {framing!r}")
         if not isinstance(limits, _Limits):
             raise TypeError(f"limits must be an iocp.Limits, not {limits!r}")
-        count = check_int(workers, "workers", 0, 256) or port_cpu_count()
+        count = check_int(workers, "workers", 0, MOST_WORKERS) or min(port_cpu_count(), MOST_WORKERS)
         number, self.backend_reason = choose_backend(backend)
         self.backend = _BACKENDS[number]
         self.handler = handler

@@ -1,6 +1,7 @@
 # The completion port's functions and types: src/port/port.h. On Windows these are Win32's own.
 
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.limits cimport INT_MAX, INT_MIN
 from libc.stddef cimport size_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memset
@@ -79,6 +80,7 @@ cdef extern from "port.h" nogil:
     SOCKET port_socket(int family)
     SOCKET port_listen(const sockaddr *address, int length, int backlog, int v6only)
     int port_bind(SOCKET s, const sockaddr *source, int length)
+    void port_refuse_at_once(SOCKET s)
     int port_adopt(SOCKET s, SOCKET listener)
     void port_reset_on_close(SOCKET s)
     int port_finish(SOCKET s)
@@ -92,6 +94,7 @@ cdef extern from "port.h" nogil:
     int port_sends_in_flight(HANDLE port)
     int64_t port_now()
     void port_wait_until(int64_t when)
+    void port_fine_clock(int wanted)
     int port_cpu_count()
     int64_t port_raise_open_files()
     void port_name_thread(const char *name)

@@ -80,10 +80,10 @@ cdef void read_profile(profile *p, bint big_endian, object type, list rules, byt
     p.step_count = <int>len(steps)
     for i in range(p.step_count):
         value, dx, dy = steps[i]
-        p.steps[i].value = check_int(value, "value of a step", -0x80000000, 0x7FFFFFFF)
+        p.steps[i].value = check_int(value, "value of a step", INT_MIN, INT_MAX)
         p.steps[i].dx = <int16_t>check_int(dx, "dx of a step", -32768, 32767)
         p.steps[i].dy = <int16_t>check_int(dy, "dy of a step", -32768, 32767)
     if spot is not None:
         p.has_spot = 1
-        p.spot_x = check_int(spot[0], "x of the spot", -0x80000000, 0x7FFFFFFF)
-        p.spot_y = check_int(spot[1], "y of the spot", -0x80000000, 0x7FFFFFFF)
+        p.spot_x = check_int(spot[0], "x of the spot", INT_MIN, INT_MAX)
+        p.spot_y = check_int(spot[1], "y of the spot", INT_MIN, INT_MAX)

@@ -11,7 +11,7 @@ cdef object listen_error(int code, str host, int port):
     if number in (_errno.EADDRINUSE, getattr(_errno, "WSAEADDRINUSE", -1)):
         hint = ": another program listens there; stop it, or choose another port (port 0 takes a free one)"
     elif number in (_errno.EACCES, getattr(_errno, "WSAEACCES", -1)):
-        hint = (": ports below 1024 need special rights; choose a port from 1024 on" if port < 1024
+        hint = (": ports below 1024 need special rights; choose a port from 1024 on" if port < 1024 and not _IS_WINDOWS
                 else ": another program has the port to itself, or the system reserves it; choose another port")
     elif number in (_errno.EADDRNOTAVAIL, getattr(_errno, "WSAEADDRNOTAVAIL", -1)):
         hint = ": no network interface of this machine has that address; 127.0.0.1 is this machine alone, '' all its addresses"

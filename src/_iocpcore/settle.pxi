@@ -9,6 +9,7 @@
 
 cdef enum:
     LINGER = 1000000000     # nanoseconds that the peer has to end its side, so that closing does not reset what it has not read
+    STOP_LINGER = 200000000     # the same at a stop, which many peers may hold up
 
 
 # Take `c` for this worker: until settle() is called with `owned`, nobody else calls handlers for it. With the lock held.
@@ -166,10 +167,11 @@ cdef void settle_locked(Worker *w, Connection *c) noexcept nogil:
                     add_event(w, EVENT_ENDED, c)
 
         if c.state == FLUSHING and c.first == NULL and c.sends == 0 and not c.flushing:
-            # A socket closed over unread bytes resets the connection, and what the peer had not read yet is lost to it.
-            if c.reason != PEER_CLOSED and c.reason != SERVER_STOPPED and port_finish(c.socket) == 0:
+            # A socket closed over unread bytes, or sent to after that, resets the connection, and what the peer has not read yet is
+            # lost to it (on Windows; Linux still gives it what came before the reset).
+            if c.reason != PEER_CLOSED and port_finish(c.socket) == 0:
                 c.state = FINISHING
-                c.deadline = w.now + LINGER
+                c.deadline = w.now + (STOP_LINGER if c.reason == SERVER_STOPPED else LINGER)
                 guard_arm(c)
             else:
                 c.state = ENDING

@@ -12,6 +12,7 @@ cdef void run_worker(Engine engine, Worker *w):
     cdef Core *core = engine.core
     cdef void *outer = worker_of_thread     # a handler of one engine may run or abandon another
     worker_of_thread = w
+    port_fine_clock(True)       # timers promise milliseconds
     while not w.quit:
         with nogil:
             turn(w)
@@ -27,6 +28,7 @@ cdef void run_worker(Engine engine, Worker *w):
                 engine.request_stop()
             else:
                 look_again(w)
+    port_fine_clock(False)
     worker_of_thread = outer
     if w.error:
         port_failed(engine, w)
@@ -77,6 +79,16 @@ cdef void stop_step(Engine engine, Worker *w):
     timer_start(core, &core.stop_timer, due_in(core, port_now(), STOP_STEP * <int64_t>1000000), False)
 
 
+# A connection that waits for its peer's end already waits no longer than the stop lets others.
+cdef void hurry(Connection *c) noexcept nogil:
+    cdef int64_t latest = port_now() + STOP_LINGER
+    spin_lock(&c.lock)
+    if c.state == FINISHING and c.deadline > latest:
+        c.deadline = latest
+        guard_arm(c)
+    spin_unlock(&c.lock)
+
+
 cdef void end_all(Core *core, int state) noexcept nogil:
     cdef Connection *c
     cdef uint32_t i
@@ -84,9 +96,11 @@ cdef void end_all(Core *core, int state) noexcept nogil:
     mutex_lock(&core.group_lock)
     for i in range(core.everyone.count):
         c = core.everyone.list[i]
-        # Who is not connected yet has nothing to flush; who only waits for the peer's end has waited long enough.
-        to = ENDING if c.state == CONNECTING or c.state == FINISHING else state
+        # Who is not connected yet has nothing to flush.
+        to = ENDING if c.state == CONNECTING else state
         cut(c, SERVER_STOPPED, 0, to)
+        if to == FLUSHING:
+            hurry(c)
     mutex_unlock(&core.group_lock)
 
 

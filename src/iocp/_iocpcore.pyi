@@ -151,7 +151,8 @@ class Engine:
     def stop(self, timeout: float = 5.0) -> None:
         """Stop: accept no more, send what is queued, cut the rest, join the workers; bounded by `timeout` seconds.
 
-        What is queued has half of that, 2 seconds at most, to leave. On any thread except inside a callback, where it only asks (see
+        What is queued has half of that, 2 seconds at most, to leave; of these peers have 0.2 seconds to end their side, as most do at once, so
+        that none is reset over what it has not read yet. On any thread except inside a callback, where it only asks (see
         `request_stop`). More than once. Raises TimeoutError if a handler, or `on_start` on another thread, still runs after `timeout`; it
         was asked to stop then.
         """

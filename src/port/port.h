@@ -83,6 +83,10 @@ SOCKET port_listen(const struct sockaddr *address, int length, int backlog, int 
 /* Bind before ConnectEx, which wants a bound socket; `source` NULL: any address. 0, or SOCKET_ERROR. */
 int port_bind(SOCKET s, const struct sockaddr *source, int length);
 
+/* Let ConnectEx end at once when nobody listens at its destination, which is this machine: Windows takes a refusal for a mistake, and
+ * tries again for two seconds. Between bind and ConnectEx. */
+void port_refuse_at_once(SOCKET s);
+
 /* Get an accepted or connected socket ready: SO_UPDATE_ACCEPT_CONTEXT (listener given) or SO_UPDATE_CONNECT_CONTEXT
  * (INVALID_SOCKET given), TCP_NODELAY, no SIGPIPE. 0, or SOCKET_ERROR. */
 int port_adopt(SOCKET s, SOCKET listener);
@@ -124,6 +128,10 @@ int64_t port_now(void);
 /* The calling thread's next GetQueuedCompletionStatusEx ends when port_now() says `when`, if that is before its own time-out, which
  * counts in milliseconds. A hint: Windows' clock is no finer than that, and there it does nothing. */
 void port_wait_until(int64_t when);
+
+/* Have waits end to the millisecond, from the first `wanted` of the process until as many 0 have been asked for. Windows' clock ticks
+ * 64 times a second otherwise; Linux' is as fine as that anyway. */
+void port_fine_clock(int wanted);
 
 /* Processors this process may run on. */
 int port_cpu_count(void);

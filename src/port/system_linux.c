@@ -89,6 +89,11 @@ int port_bind(SOCKET s, const struct sockaddr *source, int length)
     return 0;
 }
 
+void port_refuse_at_once(SOCKET s)
+{
+    (void)s;
+}
+
 int port_adopt(SOCKET s, SOCKET listener)
 {
     (void)listener; /* Windows must be told whose child an accepted socket is; Linux knows */
@@ -206,6 +211,11 @@ int64_t port_now(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+void port_fine_clock(int wanted)
+{
+    (void)wanted;
 }
 
 int port_cpu_count(void)

@@ -3,11 +3,18 @@
  */
 #include "port.h"
 
+#include <mmsystem.h>
+
 /* ---- clock and processors ---- */
 
 void port_wait_until(int64_t when)
 {
     (void)when;
+}
+
+void port_fine_clock(int wanted)
+{
+    (void)(wanted ? timeBeginPeriod(1) : timeEndPeriod(1));
 }
 
 void port_before_fork(void)

@@ -11,6 +11,7 @@
  */
 #include "port.h"
 
+#include <mstcpip.h>
 #include <string.h>
 
 #ifndef SO_REUSE_UNICASTPORT
@@ -83,12 +84,11 @@ int port_bind(SOCKET s, const struct sockaddr *source, int length)
     struct sockaddr_in any4;
     struct sockaddr_in6 any6;
 
+    /* Let the port be chosen when the destination is known: then one local port serves many destinations, and many sources of a
+     * load tool, which is not limited to the 16,384 ephemeral ports in all. Where the option is unknown the old limit holds. */
+    (void)set_flag(s, SOL_SOCKET, SO_REUSE_UNICASTPORT, 1);
     if (source != NULL)
         return bind(s, source, length);
-
-    /* Let the port be chosen when the destination is known: then one local port serves many destinations, and a load tool is
-     * not limited to the 16,384 ephemeral ports in all. Where the option is unknown the old limit holds. */
-    (void)set_flag(s, SOL_SOCKET, SO_REUSE_UNICASTPORT, 1);
     switch (family_of(s)) {
     case AF_INET:
         memset(&any4, 0, sizeof any4);
@@ -105,6 +105,20 @@ int port_bind(SOCKET s, const struct sockaddr *source, int length)
     }
 }
 
+void port_refuse_at_once(SOCKET s)
+{
+#ifdef SIO_TCP_INITIAL_RTO
+    /* Windows 10 from version 1709 on; elsewhere the system tries again, twice, for two seconds. */
+    TCP_INITIAL_RTO_PARAMETERS once;
+    DWORD bytes = 0;
+    once.Rtt = TCP_INITIAL_RTO_UNSPECIFIED_RTT;
+    once.MaxSynRetransmissions = TCP_INITIAL_RTO_NO_SYN_RETRANSMISSIONS;
+    (void)WSAIoctl(s, SIO_TCP_INITIAL_RTO, &once, (DWORD)sizeof once, NULL, 0, &bytes, NULL, NULL);
+#else
+    (void)s;
+#endif
+}
+
 int port_adopt(SOCKET s, SOCKET listener)
 {
     int result;
@@ -114,8 +128,12 @@ int port_adopt(SOCKET s, SOCKET listener)
         result = setsockopt(s, SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT, (const char *)&listener, (int)sizeof listener);
     else
         result = setsockopt(s, SOL_SOCKET, SO_UPDATE_CONNECT_CONTEXT, NULL, 0);
-    if (result != 0)
+    if (result != 0) {
+        /* It was connected: a peer that is gone since has reset it. */
+        if (WSAGetLastError() == WSAENOTCONN)
+            WSASetLastError(WSAECONNRESET);
         return SOCKET_ERROR;
+    }
     /* A game packet is small and wanted now. Gathering packets is the core's business, which knows when the batch ends. */
     return set_flag(s, IPPROTO_TCP, TCP_NODELAY, 1);
 }

@@ -309,58 +309,6 @@ def test_on_start_that_raises_frees_the_port(backend: str, kind: type[BaseExcept
     assert not witness.seen
 
 
-def test_on_stop_may_send_a_last_packet(serve: Serve, dial: Dialer) -> None:
-    class Polite(Witness):
-        def on_stop(self, server: iocp.Engine) -> None:
-            self.note(len(server.sessions()))
-            server.broadcast(packet("goodbye"))
-
-    witness = Polite()
-    server = serve(witness)
-    peers = [dial(server) for _ in range(5)]
-    witness.wait_connected(5)
-    server.stop()
-    assert [read_to_end(peer) for peer in peers] == [packet("goodbye")] * 5
-    assert witness.seen == [5]
-
-
-def test_last_packet_arrives_at_peers_that_go_on_sending(serve: Serve, dial: Dialer) -> None:
-    """A socket that is closed over unread bytes is reset, and with it goes what its peer has not read yet."""
-
-    class Polite(Witness):
-        def on_stop(self, server: iocp.Engine) -> None:
-            server.broadcast(packet("goodbye"))
-
-    witness = Polite()
-    server = serve(witness)
-    peers = [dial(server) for _ in range(8)]
-    received: dict[int, bytes] = {}
-    sending = threading.Semaphore(0)
-
-    def send(number: int) -> None:
-        data = packet("more") * 400
-        try:
-            for turn in range(1_000_000):
-                peers[number].sendall(data)
-                if turn == 5:
-                    sending.release()
-        except OSError:
-            pass  # the end of it
-
-    senders = [threading.Thread(target=send, args=(number,)) for number in range(len(peers))]
-    for thread in senders:
-        thread.start()
-    for _ in senders:
-        assert sending.acquire(timeout=TIMEOUT)
-    stopper = threading.Thread(target=server.stop)
-    stopper.start()
-    in_threads(len(peers), lambda number: received.__setitem__(number, read_to_end(peers[number])))
-    stopper.join(TIMEOUT)
-    for thread in senders:
-        thread.join(TIMEOUT)
-    assert set(received.values()) == {packet("goodbye")}
-
-
 def test_on_stop_that_raises_is_logged_and_does_not_hinder(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     class Failing(Witness):
         def on_stop(self, server: iocp.Engine) -> None:

@@ -38,12 +38,15 @@ struct reader {
     peer_t peer;
     size_t size;
     unsigned salt;
+    int times;
 };
 
 static void reader(void *given)
 {
     struct reader *r = given;
-    read_numbered(r->peer, r->size, r->salt);
+    int turn;
+    for (turn = 0; turn < r->times; turn++)
+        read_numbered(r->peer, r->size, r->salt);
 }
 
 /* A pair whose peer does not read yet. */
@@ -51,6 +54,27 @@ static void open_slow_pair(SOCKET *here, peer_t *there)
 {
     open_pair(here, there, 7, SMALL);
     port_buffers(*here, SMALL, 0);
+}
+
+/* A send that the peer holds up. Windows may take one of any size at once, as long as less than SO_SNDBUF of others waits: so the same is
+ * sent again until one is held up. Returns how many sends that took. */
+static int start_until_stuck(struct operation *send, const WSABUF *buffers, DWORD count)
+{
+    WSABUF once[9];
+    int turn;
+    CHECK(count <= 9);
+    for (turn = 1; turn <= 8; turn++) {
+        enum start result;
+        memcpy(once, buffers, count * sizeof *buffers);
+        result = start_send(send, once, count);
+        memset(once, 0, sizeof once); /* the array may die with the call, the bytes may not */
+        if (result == STARTED)
+            return turn;
+        CHECK_EQUAL(send->error, 0);
+        CHECK_EQUAL(send->bytes, LARGE);
+    }
+    FAIL("%d sends of %d bytes were taken at once", turn - 1, LARGE);
+    return 0;
 }
 
 void gathered_send_of_many_buffers(void)
@@ -131,8 +155,7 @@ void partial_send_under_back_pressure(void)
         buffers[i].len = (ULONG)(to - from);
     }
     send = operation_new(SEND, here);
-    CHECK(start_send(send, buffers, BUFFERS) == STARTED);
-    memset(buffers, 0, sizeof buffers); /* the array may die with the call, the bytes may not */
+    job.times = start_until_stuck(send, buffers, BUFFERS);
     expect_quiet();
     job.size = LARGE;
     job.salt = 4;
@@ -167,6 +190,7 @@ void several_sends_in_flight(void)
     block = numbered_block(size, 5);
     job.size = size;
     job.salt = 5;
+    job.times = 1;
     for (i = 0; i < most; i++)
         sends[i] = operation_new(SEND, here);
     while (next < SENDS) {
@@ -209,7 +233,7 @@ static struct operation *start_stuck_send(SOCKET here, char *block)
     WSABUF buffer;
     buffer.buf = block;
     buffer.len = LARGE;
-    CHECK(start_send(send, &buffer, 1) == STARTED);
+    start_until_stuck(send, &buffer, 1);
     return send;
 }
 
@@ -250,7 +274,8 @@ void cancel_of_everything_on_a_socket(void)
     CHECK(cancel(here, NULL));
     wait_for_all();
     CHECK(port_is_cancelled(send->error));
-    CHECK(port_is_cancelled(receive->error));
+    /* On Windows the end of a send before its last byte is the connection's, and the receive may hear of that first. */
+    CHECK(port_is_cancelled(receive->error) || port_is_reset(receive->error));
     operation_free(send);
     operation_free(receive);
     free(block);

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from threading import Lock
 
-from .clock import fine_clock
 from .generator import Generator, Told
 from .messages import read_message, write_message
 
@@ -30,13 +29,12 @@ def main() -> None:
     try:
         settings, share = read_message(stdin)
         generator = Generator(settings, share, say)
-        with fine_clock():
-            generator.start()
-            try:
-                while True:
-                    generator.tell(*read_message(stdin))
-            finally:
-                generator.stop()
+        generator.start()
+        try:
+            while True:
+                generator.tell(*read_message(stdin))
+        finally:
+            generator.stop()
     except EOFError:
         pass
     except Exception as error:

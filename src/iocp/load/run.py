@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from .._iocpcore import clock
-from .clock import fine_clock
 from .crew import Crew, GeneratorDied
 from .generator import Status
 from .search import Judgement, Search, Step
@@ -86,19 +85,18 @@ class Run:
 
     def snapshots(self) -> Iterator[Snapshot]:
         """Run; yields a snapshot for each interval as it ends."""
-        with fine_clock():
+        try:
+            self.crew.start()
             try:
-                self.crew.start()
-                try:
-                    yield from self._until(lambda status: True)
-                    yield from self._play()
-                except _Interrupted:
-                    self._outcome.interrupted = self._is_ending = True
-                    yield from self._cut_short()
-            except GeneratorDied as death:
-                self._outcome.failures.append(str(death))
-            finally:
-                self.crew.stop()
+                yield from self._until(lambda status: True)
+                yield from self._play()
+            except _Interrupted:
+                self._outcome.interrupted = self._is_ending = True
+                yield from self._cut_short()
+        except GeneratorDied as death:
+            self._outcome.failures.append(str(death))
+        finally:
+            self.crew.stop()
 
     def stop(self) -> None:
         """End the run now, with what was measured so far."""
