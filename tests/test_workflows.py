@@ -161,6 +161,16 @@ def test_what_fails_on_a_wheel_runs_once_more() -> None:
     assert again == first.replace("-q ", "-q --last-failed --last-failed-no-failures none ")
 
 
+def test_what_fails_in_a_suite_runs_once_more() -> None:
+    """A release needs more than ten whole suites that pass at once, on machines that others use too."""
+    suites = re.compile(r'tools/(?:dev|wine)\.py test|tools/wheels\.py test|pytest -q "\$tests"')
+    found = [(place, step["run"]) for place, step in steps() if suites.search(step.get("run", "")) and "test_docs.py" not in step["run"]]
+    assert len(found) >= 6
+    for place, command in found:
+        first, _, again = command.partition(" ||")
+        assert "--last-failed" not in first and "--last-failed --last-failed-no-failures none" in again, place
+
+
 def test_a_publication_that_broke_off_can_be_finished() -> None:
     (published,) = [step["with"] for _, step in steps() if "pypi-publish" in step.get("uses", "")]
     assert published["skip-existing"] is True

@@ -1,5 +1,6 @@
 # Which completion port: what works on this machine, and what was asked for.
 
+import errno as _errno
 import os as _os
 
 cdef tuple _BACKENDS = ("iocp", "io_uring", "epoll")    # by the port's numbers; best first
@@ -25,6 +26,15 @@ def available_backends():
 def raise_open_files():
     """Raise this process's limit of open files to what it may be; the limit now in force, -1 for none (Windows)."""
     return port_raise_open_files()
+
+
+cdef object port_error(str backend, int code, int workers):
+    """The system's error, with what to do about it."""
+    cdef object error = error_of(code)
+    if backend != "io_uring" or code != _errno.ENOMEM:
+        return error
+    return OSError(code, f"{error.strerror}: a ring for each of {workers} workers is more than this user may lock of the memory; raise the limit "
+                         "(ulimit -l, systemd's LimitMEMLOCK), use fewer workers, or backend='epoll'")
 
 
 cdef tuple choose_backend(object wanted):

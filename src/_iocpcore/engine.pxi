@@ -134,7 +134,18 @@ cdef class Engine:
             core.workers[i].core = core
             core.workers[i].number = i
             counter_set(&core.workers[i].waits_until, NO_TICK)
-        self.open_port()
+        try:
+            self.open_port()
+        except OSError as error:
+            # Only a choice of ours is changed.
+            if backend is not None or _os.environ.get("IOCP_BACKEND") or self.backend != "io_uring" or error.errno != _errno.ENOMEM:
+                raise
+            number, self.backend_reason = choose_backend("epoll")
+            self.backend = _BACKENDS[number]
+            self.backend_reason = ("the best that works here; io_uring is not available: "
+                                   f"{count} workers' rings are more memory than this user may lock (ulimit -l)")
+            core.backend = number
+            self.open_port()
         core.sends_in_flight = port_sends_in_flight(core.port)
         _engines.add(self)
 
@@ -318,9 +329,10 @@ cdef class Engine:
 
     cdef open_port(self):
         cdef Core *core = self.core
-        core.port = port_create(core.backend, core.worker_count)
+        with nogil:     # it may wait a while for memory
+            core.port = port_create(core.backend, core.worker_count)
         if core.port == NULL:
-            raise error_of(WSAGetLastError())
+            raise port_error(self.backend, WSAGetLastError(), core.worker_count)
 
     cdef own_port(self):
         """An inherited port is the parent's, which may start its engine too: this process needs another one, with what was posted."""

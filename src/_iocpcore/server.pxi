@@ -1,8 +1,5 @@
 # class Server: an engine that listens. class Client: one that only connects.
 
-import errno as _errno
-
-
 cdef object listen_error(int code, str host, int port):
     """The system's error with what to do about it."""
     cdef object error = error_of(code)

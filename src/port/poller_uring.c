@@ -24,6 +24,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef SYS_io_uring_register
@@ -35,6 +36,7 @@ enum {
     COMPLETIONS = 8192, /* sockets that can change between two turns before the kernel has to keep a list of its own */
     AT_ONCE = 20,       /* deferred completions that one io_uring_enter runs, from Linux 6.13 on (IO_LOCAL_TW_DEFAULT_MAX) */
     ENOUGH = 256,       /* of a wait */
+    PATIENCE = 250,     /* times 2 ms, for memory that the kernel is about to get back */
 };
 
 /* Tags in the low bits of user_data, which are free in a pointer. */
@@ -100,7 +102,10 @@ static int ring_open(struct lane *lane)
 
     if (!poll)
         return ENOMEM;
-    error = make_ring(&poll->ring, SUBMISSIONS, COMPLETIONS);
+    /* For who is not root, rings count against the user's limit of locked memory on many kernels, and one that was closed goes on
+     * doing so until the kernel has taken it down, in the background. */
+    for (int i = 0; (error = make_ring(&poll->ring, SUBMISSIONS, COMPLETIONS)) == ENOMEM && i < PATIENCE; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
     if (error) {
         free(poll);
         return error;
@@ -282,7 +287,7 @@ static void explain_refusal(int error, char *reason)
         snprintf(reason, PORT_REASON_SIZE,
                  "denied: most likely a container's seccomp profile (the default ones of Docker and containerd forbid io_uring)");
     else if (error == ENOMEM)
-        snprintf(reason, PORT_REASON_SIZE, "no memory for a ring: most likely the limit of locked memory (ulimit -l) on an older kernel");
+        snprintf(reason, PORT_REASON_SIZE, "no memory for a ring: most likely the limit of locked memory (ulimit -l)");
     else if (error == EMFILE)
         snprintf(reason, PORT_REASON_SIZE, "no descriptor left for a ring (ulimit -n)");
     else

@@ -148,9 +148,9 @@ HANDLE port_create(int backend, DWORD threads)
     return CreateIoCompletionPort(INVALID_HANDLE_VALUE, NULL, 0, threads);
 }
 
-/* A send that does not fit into the socket's buffer completes when the peer has acknowledged it. With one in flight the wire
- * would then lie idle for a round trip after each; four cover a link on which one gathered send takes a quarter of a round
- * trip. More would only pin more memory for a peer that reads slowly. */
+/* A send that begins while SO_SNDBUF bytes wait already, whatever its own size, completes when the peer has acknowledged it. With
+ * one in flight the wire would then lie idle for a round trip after each; four cover a link on which one gathered send takes a
+ * quarter of a round trip. More would only pin more memory for a peer that reads slowly. */
 int port_sends_in_flight(HANDLE port)
 {
     (void)port;

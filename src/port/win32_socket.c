@@ -108,6 +108,9 @@ int port_bind(SOCKET s, const struct sockaddr *source, int length)
 void port_refuse_at_once(SOCKET s)
 {
 #ifdef SIO_TCP_INITIAL_RTO
+#ifndef TCP_INITIAL_RTO_NO_SYN_RETRANSMISSIONS
+#define TCP_INITIAL_RTO_NO_SYN_RETRANSMISSIONS ((UCHAR)-2) /* older SDK headers lack it */
+#endif
     /* Windows 10 from version 1709 on; elsewhere the system tries again, twice, for two seconds. */
     TCP_INITIAL_RTO_PARAMETERS once;
     DWORD bytes = 0;

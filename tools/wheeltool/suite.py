@@ -45,8 +45,9 @@ def test(archive: Path, version: str, arguments: Sequence[str], again: bool) -> 
         stamp.unlink(missing_ok=True)
         python, source = prepare(archive, made, version)
         stamp.write_text(identity)
-    empty = folder / "empty"
-    shutil.rmtree(empty, ignore_errors=True)
+    empty, cache = folder / "empty", folder / "cache"
+    for old in (empty, *([] if again else [cache])):  # pytest's own cache: what failed the last time
+        shutil.rmtree(old, ignore_errors=True)
     empty.mkdir(parents=True)
     place = run([python, "-c", "import iocp; print(iocp.__file__)"], cwd=empty).strip()
     if not Path(place).is_relative_to(folder / "test"):
@@ -55,7 +56,7 @@ def test(archive: Path, version: str, arguments: Sequence[str], again: bool) -> 
     words = [translated(source, word) for word in arguments]
     if not any(Path(word.partition("::")[0]).exists() for word in words):
         words.append(str(source / "tests"))
-    command = [str(python), "-m", "pytest", "-p", "no:cacheprovider", *words]
+    command = [str(python), "-m", "pytest", "-o", f"cache_dir={cache}", *words]
     return subprocess.run(command, cwd=empty, env=environment(), stdin=subprocess.DEVNULL).returncode
 
 
