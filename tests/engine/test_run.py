@@ -218,7 +218,7 @@ print("all stopped")
 @posix
 def test_signal_handler_may_request_stop_at_any_moment(backend: str) -> None:
     with Child(SIGNALS, backend) as child:
-        assert child.finish() == 0
+        assert child.finish() == 0, "\n".join(child.output)
         assert child.output == ["all stopped"]
 
 
