@@ -59,8 +59,6 @@ cdef Session start_connect(Engine engine, object host, object port, object timeo
     if not error and CreateIoCompletionPort(<HANDLE>c.socket, core.port, <ULONG_PTR>c, 0) == NULL:
         error = WSAGetLastError()
     if not error:
-        if c.spared:
-            port_refuse_at_once(c.socket)
         c.receive.kind = CONNECT    # no receive before it is connected: the operation serves both
         c.connecting = 1
         counter_add(&core.ops_in_flight, 1)

@@ -80,7 +80,6 @@ cdef extern from "port.h" nogil:
     SOCKET port_socket(int family)
     SOCKET port_listen(const sockaddr *address, int length, int backlog, int v6only)
     int port_bind(SOCKET s, const sockaddr *source, int length)
-    void port_refuse_at_once(SOCKET s)
     int port_adopt(SOCKET s, SOCKET listener)
     void port_reset_on_close(SOCKET s)
     int port_finish(SOCKET s)

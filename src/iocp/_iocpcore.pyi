@@ -193,7 +193,8 @@ class Engine:
 
         `on_connect` follows, or `on_disconnect` with CONNECT_FAILED or CONNECT_TIMEOUT. `session.close()` cancels it.
         `host` must be an IP address or resolve at once (names are resolved by the calling thread). `timeout`: seconds, None for the
-        system's own. `data`: the session's. `source`: an address of this machine to connect from. On any thread, before `start` too.
+        system's own; Windows takes a refusal for a mistake, and tries again for 2 seconds before it is CONNECT_FAILED. `data`: the
+        session's. `source`: an address of this machine to connect from. On any thread, before `start` too.
         Raises OSError for a name that is not known, RuntimeError after the stop.
         """
     def stats(self) -> Stats:

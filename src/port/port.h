@@ -83,10 +83,6 @@ SOCKET port_listen(const struct sockaddr *address, int length, int backlog, int 
 /* Bind before ConnectEx, which wants a bound socket; `source` NULL: any address. 0, or SOCKET_ERROR. */
 int port_bind(SOCKET s, const struct sockaddr *source, int length);
 
-/* Let ConnectEx end at once when nobody listens at its destination, which is this machine: Windows takes a refusal for a mistake, and
- * tries again for two seconds. Between bind and ConnectEx. */
-void port_refuse_at_once(SOCKET s);
-
 /* Get an accepted or connected socket ready: SO_UPDATE_ACCEPT_CONTEXT (listener given) or SO_UPDATE_CONNECT_CONTEXT
  * (INVALID_SOCKET given), TCP_NODELAY, no SIGPIPE. 0, or SOCKET_ERROR. */
 int port_adopt(SOCKET s, SOCKET listener);

@@ -89,11 +89,6 @@ int port_bind(SOCKET s, const struct sockaddr *source, int length)
     return 0;
 }
 
-void port_refuse_at_once(SOCKET s)
-{
-    (void)s;
-}
-
 int port_adopt(SOCKET s, SOCKET listener)
 {
     (void)listener; /* Windows must be told whose child an accepted socket is; Linux knows */

@@ -11,7 +11,6 @@
  */
 #include "port.h"
 
-#include <mstcpip.h>
 #include <string.h>
 
 #ifndef SO_REUSE_UNICASTPORT
@@ -103,23 +102,6 @@ int port_bind(SOCKET s, const struct sockaddr *source, int length)
     default:
         return SOCKET_ERROR; /* the error is getsockopt's: not a socket */
     }
-}
-
-void port_refuse_at_once(SOCKET s)
-{
-#ifdef SIO_TCP_INITIAL_RTO
-#ifndef TCP_INITIAL_RTO_NO_SYN_RETRANSMISSIONS
-#define TCP_INITIAL_RTO_NO_SYN_RETRANSMISSIONS ((UCHAR)-2) /* older SDK headers lack it */
-#endif
-    /* Windows 10 from version 1709 on; elsewhere the system tries again, twice, for two seconds. */
-    TCP_INITIAL_RTO_PARAMETERS once;
-    DWORD bytes = 0;
-    once.Rtt = TCP_INITIAL_RTO_UNSPECIFIED_RTT;
-    once.MaxSynRetransmissions = TCP_INITIAL_RTO_NO_SYN_RETRANSMISSIONS;
-    (void)WSAIoctl(s, SIO_TCP_INITIAL_RTO, &once, (DWORD)sizeof once, NULL, 0, &bytes, NULL, NULL);
-#else
-    (void)s;
-#endif
 }
 
 int port_adopt(SOCKET s, SOCKET listener)

@@ -155,7 +155,6 @@ void connect_refused(void)
     target = loopback_address(AF_INET, peer_port(taken));
     open_port(1);
     s = connecting_socket(AF_INET, 2);
-    port_refuse_at_once(s);
     connect = operation_new(CONNECT, s);
     if (start_connect(connect, (struct sockaddr *)&target.storage, target.length) == STARTED)
         wait_for(connect);

@@ -37,7 +37,7 @@ OF_CYTHON = ["-Wno-unused-parameter", "-Wno-unused-but-set-variable", "-Wno-unus
 # A newer clang's own headers have #warning lines, which mingw's intrin.h runs into.
 FLAGS = ["-fms-extensions", "-Werror", "-Wno-#warnings"]
 SYSTEM = ["stddef.h", "stdint.h", "stdio.h", "stdlib.h", "string.h", "time.h", "math.h", "io.h",
-    "process.h", "sys/types.h", "winsock2.h", "ws2tcpip.h", "mswsock.h", "windows.h", "mstcpip.h", "mmsystem.h", "intrin.h"]
+    "process.h", "sys/types.h", "winsock2.h", "ws2tcpip.h", "mswsock.h", "windows.h", "mmsystem.h", "intrin.h"]
 # Words of gcc and clang that would pass, because clang is one: forbidden where they are compiled, not where #ifdef leaves them out.
 GNU_WORDS = re.compile(r"\b(?:__(?:builtin|atomic|sync)_\w+|__attribute__|__typeof__|__typeof|__extension__|__asm__|__thread|__int128)\b")
 # C4996 in MSVC, which is a warning of /W1.
