@@ -81,7 +81,7 @@ class Keys:
         if self._outlook.whole and self._model.spectate_refusal:
             self._model.note(self._model.spectate_refusal, now)
             self._model.spectate_refusal = ""
-            self._outlook.whole = False
+            self._outlook.whole = self._to_ask = False
         elif self._outlook.whole and self._asked and not self._connection.online:
             # Servers that do not know the packet cut whoever sends it: to ask again would go on for ever.
             self._model.note("the connection ended when the whole world was asked for: the server may not know of that", now)

@@ -28,17 +28,24 @@ def raise_open_files():
     return port_raise_open_files()
 
 
-cdef object port_error(str backend, int code, int workers):
+cdef str NO_ROOM = "{} workers' rings are more memory than this user may lock (ulimit -l)"
+
+
+cdef bint lacks_room_for_rings(int backend, int error):
+    return backend == PORT_IO_URING and error == _errno.ENOMEM
+
+
+cdef object port_error(int backend, int code, int workers):
     """The system's error, with what to do about it."""
     cdef object error = error_of(code)
-    if backend != "io_uring" or code != _errno.ENOMEM:
+    if not lacks_room_for_rings(backend, code):
         return error
-    return OSError(code, f"{error.strerror}: a ring for each of {workers} workers is more than this user may lock of the memory; raise the limit "
-                         "(ulimit -l, systemd's LimitMEMLOCK), use fewer workers, or backend='epoll'")
+    advice = "raise the limit (systemd: LimitMEMLOCK), use fewer workers, or backend='epoll'"
+    return OSError(code, f"{error.strerror}: {NO_ROOM.format(workers)}: {advice}")
 
 
 cdef tuple choose_backend(object wanted):
-    """(number, reason) of the backend to use. A wanted one that does not work is an error, never a silent change."""
+    """(number, reason, whether nobody asked for it) of the backend to use. A wanted one that does not work is an error, never a silent change."""
     cdef str source = "backend"
     if wanted is None:
         wanted = _os.environ.get("IOCP_BACKEND") or None
@@ -48,13 +55,13 @@ cdef tuple choose_backend(object wanted):
         refused = ""
         for name, works, reason in report:
             if works:
-                return _BACKENDS.index(name), (f"the best that works here: {reason}" + refused)
+                return _BACKENDS.index(name), f"the best that works here: {reason}" + refused, True
             refused += f"; {name} is not available: {reason}"
         raise RuntimeError("no backend works on this machine" + refused)
     for name, works, reason in report:
         if name == wanted:
             if works:
-                return _BACKENDS.index(name), f"asked for with {source}: {reason}"
+                return _BACKENDS.index(name), f"asked for with {source}: {reason}", False
             raise RuntimeError(f"{source}={wanted!r} does not work here: {reason}")
     if wanted in _BACKENDS:
         raise RuntimeError(f"{source}={wanted!r} is another system's; this one has {', '.join(name for name, _, _ in report)}")

@@ -61,6 +61,7 @@ cdef class Engine:
     cdef object interrupted     # the KeyboardInterrupt or SystemExit that ended it, or the port's error
     cdef bint routed            # the console's signals go to its port
     cdef bint inherited         # its port was made before a fork, in the parent
+    cdef bint ours_to_choose    # nobody asked for a backend
     cdef object crowd           # its Crowd, if it is a load generator
     # The handler's methods, looked up once
     cdef PyObject *packet_function
@@ -109,7 +110,7 @@ cdef class Engine:
         if not isinstance(limits, _Limits):
             raise TypeError(f"limits must be an iocp.Limits, not {limits!r}")
         count = check_int(workers, "workers", 0, MOST_WORKERS) or min(port_cpu_count(), MOST_WORKERS)
-        number, self.backend_reason = choose_backend(backend)
+        number, self.backend_reason, self.ours_to_choose = choose_backend(backend)
         self.backend = _BACKENDS[number]
         self.handler = handler
         self.framing = framing
@@ -134,18 +135,7 @@ cdef class Engine:
             core.workers[i].core = core
             core.workers[i].number = i
             counter_set(&core.workers[i].waits_until, NO_TICK)
-        try:
-            self.open_port()
-        except OSError as error:
-            # Only a choice of ours is changed.
-            if backend is not None or _os.environ.get("IOCP_BACKEND") or self.backend != "io_uring" or error.errno != _errno.ENOMEM:
-                raise
-            number, self.backend_reason = choose_backend("epoll")
-            self.backend = _BACKENDS[number]
-            self.backend_reason = ("the best that works here; io_uring is not available: "
-                                   f"{count} workers' rings are more memory than this user may lock (ulimit -l)")
-            core.backend = number
-            self.open_port()
+        self.open_port()
         core.sends_in_flight = port_sends_in_flight(core.port)
         _engines.add(self)
 
@@ -329,10 +319,17 @@ cdef class Engine:
 
     cdef open_port(self):
         cdef Core *core = self.core
+        cdef int error = 0
         with nogil:     # it may wait a while for memory
             core.port = port_create(core.backend, core.worker_count)
-        if core.port == NULL:
-            raise port_error(self.backend, WSAGetLastError(), core.worker_count)
+            if core.port == NULL:
+                error = WSAGetLastError()
+        if error and self.ours_to_choose and lacks_room_for_rings(core.backend, error):
+            self.backend, core.backend = "epoll", PORT_EPOLL
+            self.backend_reason = f"the best that works here; io_uring is not available: {NO_ROOM.format(core.worker_count)}"
+            self.open_port()
+        elif error:
+            raise port_error(core.backend, error, core.worker_count)
 
     cdef own_port(self):
         """An inherited port is the parent's, which may start its engine too: this process needs another one, with what was posted."""

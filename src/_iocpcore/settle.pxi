@@ -171,7 +171,7 @@ cdef void settle_locked(Worker *w, Connection *c) noexcept nogil:
             # lost to it (on Windows; Linux still gives it what came before the reset).
             if c.reason != PEER_CLOSED and port_finish(c.socket) == 0:
                 c.state = FINISHING
-                c.deadline = w.now + (STOP_LINGER if c.reason == SERVER_STOPPED else LINGER)
+                c.deadline = w.now + (STOP_LINGER if c.reason == SERVER_STOPPED or counter_get(&core.stopping) else LINGER)
                 guard_arm(c)
             else:
                 c.state = ENDING

@@ -56,6 +56,7 @@ cdef void look_again(Worker *w) noexcept nogil:
 cdef void stop_step(Engine engine, Worker *w):
     """Stop accepting, flush, cancel, drain: as far as it goes now. Called again until all is done."""
     cdef Core *core = engine.core
+    cdef int64_t step
     counter_set(&core.stop_asked, 1)        # the console asks without request_stop()
     engine.asked.set()
     if counter_swap(&core.stop_begun, 1) == 0:
@@ -76,7 +77,10 @@ cdef void stop_step(Engine engine, Worker *w):
     # Again and again, since a worker may have issued another one while the others were being cancelled.
     if core.listener != INVALID_SOCKET and counter_get(&core.accepts_in_flight):
         CancelIoEx(<HANDLE>core.listener, NULL)
-    timer_start(core, &core.stop_timer, due_in(core, port_now(), STOP_STEP * <int64_t>1000000), False)
+    step = STOP_STEP * <int64_t>1000000
+    if counter_get(&core.stopping) == 2:
+        step = max(0, min(step, counter_get(&core.stop_deadline) - port_now()))
+    timer_start(core, &core.stop_timer, due_in(core, port_now(), step), False)
 
 
 # A connection that waits for its peer's end already waits no longer than the stop lets others.

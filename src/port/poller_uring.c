@@ -75,6 +75,18 @@ static int make_ring(struct io_uring *ring, unsigned submissions, unsigned compl
     return error;
 }
 
+/* For who is not root, rings count against the user's limit of locked memory on many kernels, and one that was closed goes on doing so
+ * until the kernel has taken it down, in the background. */
+static int make_ring_when_there_is_room(struct io_uring *ring, unsigned submissions, unsigned completions)
+{
+    int error = make_ring(ring, submissions, completions);
+    for (int i = 0; error == ENOMEM && i < PATIENCE; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+        error = make_ring(ring, submissions, completions);
+    }
+    return error;
+}
+
 static struct io_uring_sqe *next_sqe(struct ring_lane *poll)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&poll->ring);
@@ -102,10 +114,7 @@ static int ring_open(struct lane *lane)
 
     if (!poll)
         return ENOMEM;
-    /* For who is not root, rings count against the user's limit of locked memory on many kernels, and one that was closed goes on
-     * doing so until the kernel has taken it down, in the background. */
-    for (int i = 0; (error = make_ring(&poll->ring, SUBMISSIONS, COMPLETIONS)) == ENOMEM && i < PATIENCE; i++)
-        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    error = make_ring_when_there_is_room(&poll->ring, SUBMISSIONS, COMPLETIONS);
     if (error) {
         free(poll);
         return error;
@@ -298,7 +307,7 @@ int io_uring_probe(char *reason)
 {
     struct io_uring ring;
     struct io_uring_probe *known;
-    int error = make_ring(&ring, 4, 8), works;
+    int error = make_ring_when_there_is_room(&ring, 4, 8), works;
 
     if (error) {
         explain_refusal(error, reason);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import iocp
@@ -27,6 +28,45 @@ def test_on_stop_may_send_a_last_packet(serve: Serve, dial: Dialer) -> None:
     server.stop()
     assert [read_to_end(peer) for peer in peers] == [packet("goodbye")] * 5
     assert witness.seen == [5]
+
+
+def test_who_is_closed_while_the_server_stops_does_not_hold_the_stop_up(serve: Serve, dial: Dialer) -> None:
+    """As long as a closed peer may take otherwise: a second. The machine may stand still in one of the tries, not in all."""
+
+    class Closing(Polite):
+        def on_stop(self, server: iocp.Engine) -> None:
+            for session in server.sessions():
+                session.send(packet("goodbye"))
+                session.close()
+
+    def seconds() -> float:
+        witness = Closing()
+        server = serve(witness)
+        peer = dial(server)  # which stays
+        witness.wait_connected(1)
+        began = time.monotonic()
+        server.stop()
+        took = time.monotonic() - began
+        assert read_to_end(peer) == packet("goodbye")
+        return took
+
+    assert any(seconds() < 0.9 for _ in range(10))
+
+
+def test_a_stop_that_has_hardly_any_time_is_in_time_for_peers_that_stay(serve: Serve, dial: Dialer) -> None:
+    def is_in_time() -> bool:
+        witness = Witness()
+        server = serve(witness)
+        peer = dial(server)
+        witness.wait_connected(1)
+        try:
+            server.stop(0.016)
+        except TimeoutError:
+            return False
+        assert read_to_end(peer) == b""
+        return True
+
+    assert any(is_in_time() for _ in range(50))
 
 
 def test_last_packet_arrives_at_peers_that_go_on_sending(serve: Serve, dial: Dialer) -> None:

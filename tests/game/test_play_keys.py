@@ -83,6 +83,18 @@ def test_the_server_is_asked_for_the_whole_world_no_sooner_than_it_grants():
     assert wire.sent == [pack_spectate(True), pack_spectate(False), pack_spectate(True)]
 
 
+def test_who_was_refused_does_not_ask_again_unseen():
+    model, wire, outlook, keys = keys_on_a_wire()
+    for whole in (True, False, True):
+        keys.look_at_all(whole)
+        keys.act(0.0)
+    model.told(pack_spectating(False, "no room"), 0.1)
+    keys.act(0.1)
+    assert not outlook.whole
+    keys.act(1.0)
+    assert wire.sent == [pack_spectate(True), pack_spectate(False)]
+
+
 def test_the_way_back_from_the_whole_world_needs_no_connection():
     model, wire, outlook, keys = keys_on_a_wire()
     keys.look_at_all(True)
