@@ -45,7 +45,7 @@ cdef object port_error(int backend, int code, int workers):
 
 
 cdef tuple choose_backend(object wanted):
-    """(number, reason, whether nobody asked for it) of the backend to use. A wanted one that does not work is an error, never a silent change."""
+    """(number, reason, whether nobody asked for it). A wanted one that does not work is an error, never a silent change."""
     cdef str source = "backend"
     if wanted is None:
         wanted = _os.environ.get("IOCP_BACKEND") or None
