@@ -96,7 +96,7 @@ class Meter:
 
     def rate(self, count: int) -> float:
         """Note `count` now; how fast it grew."""
-        now = time.monotonic()
+        now = time.perf_counter()
         self._samples.append((now, count))
         while len(self._samples) > 2 and self._samples[1][0] <= now - 1:
             self._samples.pop(0)
@@ -131,7 +131,7 @@ class Board:
             size = shutil.get_terminal_size()
             self._live.update(draw(scene, size.columns, size.lines), refresh=True)
             return
-        now = time.monotonic()
+        now = time.perf_counter()
         if now - self._last >= _PLAIN_INTERVAL * 0.9:
             self._last = now
             self.unread = not say(scene.line(), self._stream) or self.unread

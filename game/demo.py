@@ -4,6 +4,7 @@ who stands and watches, is told of it. At the end it checks that all saw all, an
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -77,6 +78,7 @@ class ServerProcess:
             text=True,
             encoding="utf-8",
             errors="replace",
+            env={**os.environ, "PYTHONIOENCODING": "utf-8:backslashreplace"},
             **own_group,
         )
         self._lines: Queue[str | None] = Queue()

@@ -45,6 +45,8 @@ class _Look(MetricsHandler):
 class Page(ThreadingHTTPServer):
     """The page of what `registry` collects, at `host` and `port`, from `serve_forever` to `shutdown`. Raises OSError."""
 
+    # On Windows this would let a second server have the same port, and half of the looks; elsewhere it is about connections of before.
+    allow_reuse_address = sys.platform != "win32"
     request_queue_size = 128
     """With the 5 that are usual, some of those who come together wait for seconds, though they are taken, or closed, at once."""
 

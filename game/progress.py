@@ -11,10 +11,14 @@ class Progress:
 
     def __init__(self) -> None:
         self._shown = 0.0
+        self._width = 0
         self._live = sys.stderr is not None and sys.stderr.isatty()
 
     def __call__(self, what: str, done: float) -> None:
         now = time.monotonic()
         if self._live and (done >= 1 or now - self._shown > 0.1):
             self._shown = now
-            print("\r\x1b[K" if done >= 1 else f"\r\x1b[K{what}: {done:.0%}", end="", file=sys.stderr, flush=True)
+            text = "" if done >= 1 else f"{what}: {done:.0%}"
+            # Blanks over what stood there: not every console of Windows knows the sequence that clears a line.
+            print("\r" + text.ljust(self._width), end="" if text else "\r", file=sys.stderr, flush=True)
+            self._width = len(text)

@@ -144,7 +144,7 @@ class RecordingServer(ChessServer):
     """
 
     def __init__(
-        self, world: World, *, recording: Tape, clock: Callable[[], float] = time.monotonic, **options: Any
+        self, world: World, *, recording: Tape, clock: Callable[[], float] = time.perf_counter, **options: Any
     ) -> None:
         super().__init__(world, clock=self._event_time, **options)
         self._tape = recording

@@ -112,7 +112,7 @@ class ChessServer(iocp.Handler):
         name_encoding: str = "utf-8",
         most_players: int | None = None,
         most_spectators: int = 0,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.perf_counter,
         obstacles: tuple[int, int] | None = (0, 0),
     ) -> None:
         self.world = world

@@ -100,6 +100,8 @@ def _live() -> Live | None:
         from rich.live import Live
     except ImportError:
         return None
+    if sys.platform == "win32" and (sys.stdout is None or not sys.stdout.isatty()):
+        return None  # rich moves the cursor of standard output there, whichever of the two it writes to
     return Live(console=Console(stderr=True), auto_refresh=False, transient=True)
 
 

@@ -179,8 +179,8 @@ class Storage:
             self._saver.close()
         else:
             # One that hangs in a commit is left behind. It keeps the claim of the database until it or the process ends.
-            ends = time.monotonic() + timeout
-            while self._thread.is_alive() and (left := ends - time.monotonic()) > 0:
+            ends = time.perf_counter() + timeout
+            while self._thread.is_alive() and (left := ends - time.perf_counter()) > 0:
                 # In short steps: Windows lets no signal into a wait.
                 self._thread.join(min(left, _PATIENCE_STEP))
                 if hurry is not None and hurry.is_set():
@@ -244,7 +244,7 @@ class Storage:
         """How it is now. Any thread; returns at once."""
         with self._changed:
             problem = self._problem
-            if self._began is not None and not problem and (waited := time.monotonic() - self._began) > _OVERDUE:
+            if self._began is not None and not problem and (waited := time.perf_counter() - self._began) > _OVERDUE:
                 problem = f"no answer for {waited:.0f} seconds"
             return StorageStatus(
                 ok=not problem,
@@ -280,7 +280,7 @@ class Storage:
             batch, self._pending = self._pending, {}
             self._writing = batch
             upto = self._saves
-            began = self._began = time.monotonic()
+            began = self._began = time.perf_counter()
         problem = ""
         refused: dict[str, str] = {}
         if batch:
@@ -296,7 +296,7 @@ class Storage:
             self._put_into_rescue(back.values())
         elif not back and self._rescue.written:
             self._remove_rescue()
-        now = time.monotonic()
+        now = time.perf_counter()
         self._tell(saver, problem, refused, len(batch), now)
         with self._changed:
             self._pending = {**back, **self._pending}

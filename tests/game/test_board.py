@@ -90,7 +90,7 @@ def test_an_empty_board_can_be_drawn():
 
 def test_not_on_a_terminal_it_is_a_plain_line_at_most_once_a_second(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr("iocp.game.board.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("iocp.game.board.time.perf_counter", lambda: now[0])
     out = io.StringIO()
     with Board(out) as board:
         assert not board.live and board.interval == 1.0
@@ -130,7 +130,7 @@ def test_a_terminal_that_cannot_show_pieces_gets_lines(monkeypatch, encoding, te
 
 def test_a_meter_gives_the_rate_of_the_last_second(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr("iocp.game.board.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("iocp.game.board.time.perf_counter", lambda: now[0])
     meter = Meter()
     assert meter.rate(1000) == 0
     for _ in range(40):
@@ -179,7 +179,7 @@ class Unread(io.StringIO):
 
 def test_a_board_knows_that_its_reader_is_gone(monkeypatch):
     now, silenced = [100.0], []
-    monkeypatch.setattr("iocp.game.board.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("iocp.game.board.time.perf_counter", lambda: now[0])
     monkeypatch.setattr("iocp.output.silence", silenced.append)
     out = Unread()
     board = Board(out)

@@ -17,7 +17,7 @@ from ports import reset_when_closed
 pytest.importorskip("prometheus_client", reason="needs prometheus-client (the extra metrics)")
 
 from iocp.game import page
-from iocp.game.metrics import Metrics
+from iocp.game.metrics import Metrics, MetricsError
 from iocp.game.vitals import vitals
 
 
@@ -109,6 +109,12 @@ def test_a_look_at_the_head_alone_is_answered(watched):
     address = urllib.request.Request(f"http://127.0.0.1:{watched.metrics.port}/metrics", method="HEAD")
     with urllib.request.urlopen(address, timeout=TIMEOUT) as answer:
         assert (answer.status, answer.read()) == (200, b"")
+
+
+def test_two_servers_do_not_share_a_port(watched):
+    """As Windows would let them, who use SO_REUSEADDR."""
+    with pytest.raises(MetricsError, match="choose another port"):
+        Metrics("127.0.0.1", watched.metrics.port, lambda: None)
 
 
 def test_peers_that_went_leave_room_for_others(watched):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import sys
 import zlib
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from iocp.game.path import find_path
+from iocp.game.progress import Progress
 from iocp.game.terrain import MAX_SIZE, Terrain, TerrainError
 
 MAP = "#..#.\n.##..\n.#.#.\n..#..\n....#\n"
@@ -105,6 +107,22 @@ def test_the_maker_of_a_seeded_terrain_tells_how_far_it_is():
     with_progress = Terrain.seeded(100, 1, 10, told.append)
     assert len(told) > 5 and told == sorted(set(told)) and told[0] > 0 and told[-1] == 1
     assert with_progress.checksum == Terrain.seeded(100, 1, 10).checksum
+
+
+def test_how_far_it_is_is_one_line_on_a_terminal_that_knows_no_sequences(monkeypatch):
+    """As a console of Windows may be one."""
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    now = iter(range(1, 100))
+    monkeypatch.setattr("iocp.game.progress.time.monotonic", lambda: next(now))
+    show = Progress()
+    for what, done in [("a long text", 0.5), ("short", 0.75), ("short", 1)]:
+        show(what, done)
+    *_, before, last, rest = terminal.getvalue().split("\r")
+    assert before.rstrip() == "short: 75%" and len(before) >= len("a long text: 50%"), "what stood there is covered"
+    assert last.isspace() and len(last) >= len("short: 75%") and rest == ""
+    assert terminal.getvalue().replace("\r", "").isprintable()
 
 
 @pytest.mark.parametrize("size", [-1, 0, MAX_SIZE + 1])

@@ -6,6 +6,7 @@ The end of standard input is the end, so no child outlives its parent, however t
 
 from __future__ import annotations
 
+import signal
 import sys
 from threading import Lock
 
@@ -15,6 +16,8 @@ from .messages import read_message, write_message
 
 def main() -> None:
     """Until the parent closes the pipe."""
+    if sys.platform == "win32":
+        signal.signal(signal.SIGBREAK, signal.SIG_IGN)  # for the parent, but Ctrl-Break asks no group
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # what somebody prints is no message
     lock = Lock()

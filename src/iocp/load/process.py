@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
@@ -48,6 +49,7 @@ class GeneratorProcess:
             # Ctrl-C is for the parent, which then tells its children: a group of their own gets none.
             process_group=None if sys.platform == "win32" else 0,
             creationflags=_NEW_GROUP,
+            env={**os.environ, "PYTHONIOENCODING": "utf-8:backslashreplace"},
         )
         self._threads = [Thread(target=listen, daemon=True) for listen in (self._listen, self._listen_to_complaints)]
         for thread in self._threads:

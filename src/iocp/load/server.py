@@ -46,14 +46,14 @@ class ServerWatch:
             found = _listeners_of_linux(host, port) if sys.platform == "linux" else _listeners_of_psutil(host, port)
             # A server in the generator's own process cannot be told apart from it.
             self._processes = [process for process in found if process.number != os.getpid()]
-        self._last = time.monotonic()
+        self._last = time.perf_counter()
         self._used = self._read()[0] if self._processes else 0.0
 
     def sample(self) -> ServerSample | None:
         """Since the last sample; None: not on this machine, not found, or gone."""
         if not self._processes:
             return None
-        now = time.monotonic()
+        now = time.perf_counter()
         used, memory = self._read()
         if memory == 0 or now <= self._last:
             return None
