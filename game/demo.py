@@ -4,7 +4,6 @@ who stands and watches, is told of it. At the end it checks that all saw all, an
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -12,10 +11,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Queue
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import iocp
 from iocp._iocpcore import raise_open_files
+from iocp.children import popen_options
 from iocp.output import say
 from iocp.signals import SignalFlag, calling_on_signals
 
@@ -66,10 +66,6 @@ class ServerProcess:
             command += ["--world", str(options.world), "--obstacles", str(options.obstacles)]
         if options.backend is not None:
             command += ["--backend", options.backend]
-        # A group of its own, so that Ctrl-C reaches only this process, which stops the server last.
-        own_group: dict[str, Any] = {"process_group": 0}
-        if sys.platform == "win32":
-            own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -78,8 +74,7 @@ class ServerProcess:
             text=True,
             encoding="utf-8",
             errors="replace",
-            env={**os.environ, "PYTHONIOENCODING": "utf-8:backslashreplace"},
-            **own_group,
+            **popen_options(),  # Ctrl-C reaches only this process, which stops the server last
         )
         self._lines: Queue[str | None] = Queue()
         threading.Thread(target=self._read, name="server output", daemon=True).start()

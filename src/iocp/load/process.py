@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import subprocess
 import sys
@@ -11,12 +10,11 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import IO, Any, Final, cast
 
+from ..children import popen_options
 from .generator import Told
 from .messages import read_message, write_message
 from .settings import Settings
 
-_NEW_GROUP: Final[int] = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
-"""Windows alone has it."""
 _STOP: Final = 12.0
 """Seconds for a process to end in: its connections have ten to end theirs."""
 _LAST_LINES: Final = 5
@@ -46,10 +44,7 @@ class GeneratorProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            # Ctrl-C is for the parent, which then tells its children: a group of their own gets none.
-            process_group=None if sys.platform == "win32" else 0,
-            creationflags=_NEW_GROUP,
-            env={**os.environ, "PYTHONIOENCODING": "utf-8:backslashreplace"},
+            **popen_options(),
         )
         self._threads = [Thread(target=listen, daemon=True) for listen in (self._listen, self._listen_to_complaints)]
         for thread in self._threads:
