@@ -1,4 +1,4 @@
-"""What `.ci/run` does with tests that fail: a few run once more, and those that pass then are named."""
+"""What `.ci/suite` does with tests that fail, and `.ci/run` says of them: a few run once more, and those that pass then are named."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[1] / ".ci" / "run"
+SCRIPTS = Path(__file__).resolve().parents[1] / ".ci"
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="the script is for bash, on Linux"),
-    pytest.mark.skipif(not SCRIPT.exists() or shutil.which("bash") is None, reason="needs the checkout's .ci/run, and bash"),
+    pytest.mark.skipif(not SCRIPTS.exists() or shutil.which("bash") is None, reason="needs the checkout's .ci, and bash"),
 ]
 
 ONCE = """
@@ -32,10 +32,10 @@ def suite(folder: Path, **files: str) -> tuple[int, str]:
     """Run these files of tests as the script runs its suites; its exit code and what it printed, the sum last."""
     for name, text in files.items():
         (folder / f"test_{name}.py").write_text(text)
-    text = SCRIPT.read_text()
-    functions = text[text.index("suite() {") : text.index('echo "== the documentation')]
+    text = (SCRIPTS / "run").read_text()
+    function = text[text.index("unstable() {") : text.index('echo "== the documentation')]
     pytest_ = f"{sys.executable} -m pytest -q -p no:xdist -o addopts=-ra ."
-    words = f"set -uo pipefail\nfailed=0\n{functions}\nsuite all.log {pytest_}\nunstable all.log Linux\nexit $failed\n"
+    words = f"set -uo pipefail\nfailed=0\n{function}\nbash {SCRIPTS}/suite all.log {pytest_} || failed=1\nunstable all.log Linux\nexit $failed\n"
     done = subprocess.run(["bash", "-c", words], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
     return done.returncode, done.stdout
 

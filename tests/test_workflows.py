@@ -167,8 +167,9 @@ def test_what_fails_in_a_suite_runs_once_more() -> None:
     found = [(place, step["run"]) for place, step in steps() if suites.search(step.get("run", "")) and "test_docs.py" not in step["run"]]
     assert len(found) >= 6
     for place, command in found:
-        first, _, again = command.partition(" ||")
-        assert "--last-failed" not in first and "--last-failed --last-failed-no-failures none" in again, place
+        (line,) = [line for line in command.splitlines() if suites.search(line)]
+        assert re.match(r'bash (?:\.ci/suite|"\$suite") "\$RUNNER_TEMP/suite\.log" python', line), place
+        assert line.startswith("bash .ci/suite") or 'suite="$PWD/.ci/suite"' in command, place
 
 
 def test_a_publication_that_broke_off_can_be_finished() -> None:

@@ -113,7 +113,7 @@ def test_peers_that_send_while_they_read_the_last_packet_are_not_reset(serve: Se
         stopper.start()
         assert read_to_end(peer) == packet("goodbye")
         try:
-            peer.sendall(b"more")   # to a socket that was closed already: answered with a reset
+            peer.sendall(b"more")  # to a socket that was closed already: answered with a reset
             peer.sendall(b"more")
         except OSError:
             return False
